@@ -1,0 +1,157 @@
+/**
+ * The words of a migration: what the stages hand each other. No I/O.
+ *
+ * lists ──KeyPage──▶ plan ──PlanPage──▶ transfer ──OutcomePage──▶ record, with one Counters for the
+ * report. The page is the unit of everything: an async step for each key would cost more than the
+ * work on it.
+ */
+import type { ObjectKey } from './object-key.ts';
+
+/** Some thousand keys of a sorted list, strictly ascending. */
+export interface KeyPage {
+  readonly keys: readonly ObjectKey[];
+  /** Bytes of the list files consumed up to the end of this page; files skipped whole count as consumed. */
+  readonly listBytes: number;
+}
+
+/** What the plan decided about one key of the source list. */
+export const Decision = {
+  /** Belongs to another host's shard. */
+  ignored: 0,
+  /** Is in the destination's list. */
+  exists: 1,
+  /** Is to be copied. */
+  transfer: 2,
+  /** Would be `transfer`, but an earlier run has recorded it (see {@link DoneRange}); counts in none of this run's states. */
+  done: 3,
+} as const;
+export type Decision = (typeof Decision)[keyof typeof Decision];
+
+/**
+ * A range of keys all of whose transfers are recorded already: every key K with after < K ≤ last.
+ */
+export interface DoneRange {
+  readonly after: ObjectKey;
+  readonly last: ObjectKey;
+}
+
+/**
+ * The plan for a range of the source list: every key K with `after` < K ≤ `last`.
+ *
+ * Pages chain (`after` is the `last` of the page before, and where the run starts for the first), and
+ * no page crosses the border of a {@link DoneRange}: such a border is always the `last` of a page.
+ */
+export interface PlanPage {
+  readonly after: ObjectKey;
+  /** At or after the last of `keys`. */
+  readonly last: ObjectKey;
+  /** Strictly ascending; none when a done range begins before the next key. */
+  readonly keys: readonly ObjectKey[];
+  /** One {@link Decision} a key. */
+  readonly decisions: Uint8Array;
+  /** See {@link KeyPage.listBytes}. */
+  readonly listBytes: number;
+}
+
+/** Where in an exchange a transfer failed. */
+export type Side = 'source' | 'destination';
+
+export interface TransferFailure {
+  /** A stable word in the store's or this tool's vocabulary: `AccessDenied`, `source-truncated`, `timeout`. */
+  readonly code: string;
+  /** HTTP status of the last answer; 0 when there was none. */
+  readonly status: number;
+  readonly attempts: number;
+  /** One sentence, without secrets; text from servers is kept as it came. */
+  readonly message: string;
+  readonly side: Side;
+  /** When the last attempt ended, in ms since the epoch. */
+  readonly at: number;
+}
+
+/** What became of one key that had to be transferred. */
+export type Outcome =
+  | {
+      readonly kind: 'copied';
+      readonly key: ObjectKey;
+      /** Bytes of the object's content. */
+      readonly bytes: number;
+      /** The destination's ETag, without quotes. */
+      readonly etag: string;
+      /** How it is known that the bytes are the source's. */
+      readonly detail: string;
+    }
+  | {
+      /** `skipped-download`: not in the source (404). `skipped-upload`: the destination has the key (412). */
+      readonly kind: 'skipped-download' | 'skipped-upload';
+      readonly key: ObjectKey;
+      readonly detail: string;
+    }
+  | { readonly kind: 'failed'; readonly key: ObjectKey; readonly failure: TransferFailure };
+
+/**
+ * What became of a range of the source list: every key K with `after` < K ≤ `last`.
+ *
+ * Pages chain: the `after` of one is the `last` of another. They are handed on in the order in which
+ * they finish, so a page's place in the list is told by its range alone.
+ */
+export interface OutcomePage {
+  readonly after: ObjectKey;
+  readonly last: ObjectKey;
+  readonly ignored: number;
+  readonly exists: number;
+  /** In key order; together with `ignored` and `exists` all keys of the range but those done by an earlier run. */
+  readonly outcomes: readonly Outcome[];
+}
+
+/**
+ * The run's live figures. Stages add to them as things happen; the report samples them.
+ *
+ * `objects = ignored + exists + skippedDownload + skippedUpload + failed + uploaded` holds when the
+ * run ends.
+ */
+export interface Counters {
+  /** Keys taken from the source list. */
+  objects: number;
+  ignored: number;
+  exists: number;
+  /** Transfers under way. */
+  working: number;
+  failed: number;
+  skippedDownload: number;
+  skippedUpload: number;
+  /** Objects whose content has been read to its end. */
+  downloaded: number;
+  /** Content bytes read, also of objects that failed later. */
+  downloadedBytes: number;
+  uploaded: number;
+  /** Content bytes of objects the destination has acknowledged. */
+  uploadedBytes: number;
+  /** Keys an earlier run had handled; they count in none of the others. */
+  done: number;
+  /** Repeated attempts, of all exchanges. */
+  retries: number;
+  /** Bytes of the source's list files read, and of all of them. */
+  listBytes: number;
+  listBytesTotal: number;
+}
+
+export function newCounters(): Counters {
+  return {
+    objects: 0,
+    ignored: 0,
+    exists: 0,
+    working: 0,
+    failed: 0,
+    skippedDownload: 0,
+    skippedUpload: 0,
+    downloaded: 0,
+    downloadedBytes: 0,
+    uploaded: 0,
+    uploadedBytes: 0,
+    done: 0,
+    retries: 0,
+    listBytes: 0,
+    listBytesTotal: 0,
+  };
+}
