@@ -125,7 +125,7 @@ export interface Counters {
   /** Content bytes read, also of objects that failed later. */
   downloadedBytes: number;
   uploaded: number;
-  /** Content bytes of objects the destination has acknowledged. */
+  /** Content bytes the destination has acknowledged, parts of unfinished uploads included. */
   uploadedBytes: number;
   /** Keys an earlier run had handled; they count in none of the others. */
   done: number;

@@ -1,0 +1,243 @@
+/**
+ * From the words of a command line to what the program works with, in one step: nothing below sees a
+ * raw flag. Every unfit value is a MigrateError with exit code 2, before anything is started.
+ */
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { MigrateError, messageOf } from '../errors.ts';
+import type { MigrateOptions } from '../migrate.ts';
+import { displayText, keyFromText, type ObjectKey, unescapeKey } from '../object-key.ts';
+import { parseEndpoint } from '../s3/endpoint.ts';
+import type { BucketAddress } from '../s3/open-store.ts';
+import type { Addressing } from '../s3/wire-object-store.ts';
+import type { Endpoint } from '../wire/connection.ts';
+import { parseSize } from './size.ts';
+
+/** Values by commander's names (camel case), as given, from the environment, or the default. */
+export type RawOptions = Readonly<Record<string, string | boolean | undefined>>;
+
+const MAX_THREADS = 4096;
+const MAX_HOSTS = 65_536;
+const MIN_MEMORY_BYTES = 16 * 1024 ** 2;
+const MANDATORY = [
+  'src-url',
+  'src-bucket',
+  'src-key',
+  'src-secret',
+  'src-folder',
+  'dest-url',
+  'dest-bucket',
+  'dest-key',
+  'dest-secret',
+  'dest-folder',
+];
+
+export function migrateOptions(raw: RawOptions, toolVersion: string): MigrateOptions {
+  requireFlags(raw, MANDATORY);
+  const source = bucketAddress(raw, { prefix: '--src', side: 'source' });
+  const destination = bucketAddress(raw, { prefix: '--dest', side: 'destination' });
+  refuseSameBucket(source, destination);
+  const sourceLists = text(raw, 'src-folder');
+  const destinationLists = text(raw, 'dest-folder');
+  if (resolve(sourceLists) === resolve(destinationLists)) {
+    throw usageError(
+      `--src-folder and --dest-folder are the same folder: ${displayText(sourceLists)}`,
+      'Give the lists of each side in a folder of its own; an empty one when the destination holds nothing yet.',
+    );
+  }
+  return {
+    source,
+    destination,
+    sourceLists,
+    destinationLists,
+    threads: wholeNumber(raw, 'threads', { least: 1, most: MAX_THREADS }),
+    memoryBytes: size(raw, 'memory', MIN_MEMORY_BYTES),
+    shard: shard(raw),
+    startAfter: startAfter(raw),
+    first:
+      raw['first'] === undefined
+        ? undefined
+        : wholeNumber(raw, 'first', { least: 1, most: Number.MAX_SAFE_INTEGER }),
+    logFolder: text(raw, 'log-folder'),
+    aheadLimitBytes: size(raw, 'ahead-disk', 1),
+    toolVersion,
+  };
+}
+
+interface SideOfFlags {
+  /** `--src`, `--dest`, or `-` where the flags have no prefix. */
+  readonly prefix: string;
+  readonly side: string;
+}
+
+/** @throws MigrateError naming the flag. The flags themselves must be there already: {@link requireFlags}. */
+export function bucketAddress(raw: RawOptions, { prefix, side }: SideOfFlags): BucketAddress {
+  const name = (flag: string): string => (prefix === '-' ? flag : `${prefix.slice(2)}-${flag}`);
+  const bucket = text(raw, name('bucket'));
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/.test(bucket)) {
+    throw usageError(
+      `--${name('bucket')} "${displayText(bucket)}" is no bucket name`,
+      'A bucket name has letters, digits, dots and hyphens only.',
+    );
+  }
+  return {
+    side,
+    flagPrefix: prefix,
+    endpoint: endpoint(raw, name),
+    bucket,
+    credentials: {
+      accessKey: credential(raw, name('key')),
+      secret: credential(raw, name('secret')),
+      sessionToken:
+        raw[camelCase(name('session-token'))] === undefined
+          ? undefined
+          : credential(raw, name('session-token')),
+    },
+    region: raw[camelCase(name('region'))] as string | undefined,
+    addressing: addressing(raw, name('addressing')),
+  };
+}
+
+/** Names all missing flags in one error, not one after another. */
+export function requireFlags(raw: RawOptions, flags: readonly string[]): void {
+  const missing = flags.filter((flag) => {
+    const value = raw[camelCase(flag)];
+    return value === undefined || value === '';
+  });
+  if (missing.length === 0) return;
+  throw usageError(
+    `missing ${missing.map((flag) => `--${flag}`).join(', ')}`,
+    `Give ${missing.length === 1 ? 'it' : 'them'} on the command line or in the environment (${environmentName(missing[0] as string)}); s3migrate --help tells more.`,
+  );
+}
+
+/** `src-secret` is S3MIGRATE_SRC_SECRET. */
+export function environmentName(flag: string): string {
+  return `S3MIGRATE_${flag.replaceAll('-', '_').toUpperCase()}`;
+}
+
+export function usageError(message: string, hint: string): MigrateError {
+  return new MigrateError(message, { exitCode: 2, hint });
+}
+
+function endpoint(raw: RawOptions, name: (flag: string) => string): Endpoint {
+  const url = text(raw, name('url'));
+  const parsed = parseEndpoint(url, {
+    verify: raw[camelCase(name('insecure'))] !== true,
+    ca: certificates(raw, name('ca-file')),
+  });
+  if (typeof parsed !== 'string') return parsed;
+  // What was typed may hold a password.
+  const shown = displayText(url.replace(/\/\/[^/@]*@/, '//***@'));
+  throw usageError(
+    `--${name('url')} "${shown}" is no endpoint: ${parsed}`,
+    `For example --${name('url')} http://storage.example:9000`,
+  );
+}
+
+function certificates(raw: RawOptions, flag: string): string | undefined {
+  const file = raw[camelCase(flag)];
+  if (typeof file !== 'string') return undefined;
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw usageError(
+      `--${flag} ${displayText(file)} cannot be read: ${messageOf(error)}`,
+      'Give a PEM file with the certificate of the authority that signed the server’s.',
+    );
+  }
+}
+
+/** Credentials go into headers: a line break in one, as pasted text has, must not get there. */
+function credential(raw: RawOptions, flag: string): string {
+  const value = text(raw, flag);
+  if (/^[\x21-\x7e]+$/.test(value)) return value;
+  throw usageError(
+    `--${flag} holds a blank, a line break or a character that is not ASCII`,
+    'Was something copied along with it?',
+  );
+}
+
+function addressing(raw: RawOptions, flag: string): Addressing | undefined {
+  const value = raw[camelCase(flag)];
+  if (value === undefined || value === 'path' || value === 'virtual') return value;
+  throw usageError(
+    `--${flag} "${displayText(String(value))}" is neither path nor virtual`,
+    'path: https://HOST/BUCKET/KEY; virtual: https://BUCKET.HOST/KEY.',
+  );
+}
+
+function refuseSameBucket(source: BucketAddress, destination: BucketAddress): void {
+  const place = ({ endpoint: { host, port }, bucket }: BucketAddress): string =>
+    `${isLoopbackName(host) ? 'loopback' : host}:${port}/${bucket}`;
+  if (place(source) !== place(destination)) return;
+  throw usageError(
+    `source and destination are the same bucket: ${displayText(source.bucket)} at ${source.endpoint.host}:${source.endpoint.port}`,
+    'Check --src-url and --src-bucket against --dest-url and --dest-bucket.',
+  );
+}
+
+function isLoopbackName(host: string): boolean {
+  return host === 'localhost' || host === '127.0.0.1' || host === '::1';
+}
+
+function shard(raw: RawOptions): MigrateOptions['shard'] {
+  const count = wholeNumber(raw, 'hash-count', { least: 1, most: MAX_HOSTS });
+  if (raw['hashValue'] === undefined) {
+    if (count === 1) return { count, value: 0 };
+    throw usageError(
+      `--hash-count ${count} needs --hash-value`,
+      `Each of the ${count} hosts has a number of its own, from 0 to ${count - 1}.`,
+    );
+  }
+  const value = wholeNumber(raw, 'hash-value', { least: 0, most: MAX_HOSTS });
+  if (value < count) return { count, value };
+  throw usageError(
+    `--hash-value ${value} is not in 0 to ${count - 1} (--hash-count ${count})`,
+    'Hosts are numbered from 0; all of them are given the same --hash-count.',
+  );
+}
+
+function startAfter(raw: RawOptions): ObjectKey | undefined {
+  const given = raw['startAfter'];
+  if (given === undefined) return undefined;
+  const key = unescapeKey(keyFromText(String(given)));
+  if (key !== undefined) return key;
+  throw usageError(
+    `--start-after "${displayText(String(given))}" has a malformed escape`,
+    String.raw`It takes a key as migrate.log writes it: \\ for a backslash, \n, \r, \t, \xHH for other bytes.`,
+  );
+}
+
+function wholeNumber(
+  raw: RawOptions,
+  flag: string,
+  { least, most }: { least: number; most: number },
+): number {
+  const given = text(raw, flag);
+  const value = /^[0-9]{1,16}$/.test(given) ? Number(given) : Number.NaN;
+  if (value >= least && value <= most) return value;
+  const range = most === Number.MAX_SAFE_INTEGER ? `at least ${least}` : `from ${least} to ${most}`;
+  throw usageError(
+    `--${flag} "${displayText(given)}" is not a whole number ${range}`,
+    's3migrate --help tells what each flag takes.',
+  );
+}
+
+function size(raw: RawOptions, flag: string, least: number): number {
+  const given = text(raw, flag);
+  const bytes = parseSize(given);
+  if (bytes !== undefined && bytes >= least) return bytes;
+  throw usageError(
+    `--${flag} "${displayText(given)}" is not a size of at least ${least} bytes`,
+    'For example 256MiB or 1GiB.',
+  );
+}
+
+function text(raw: RawOptions, flag: string): string {
+  return String(raw[camelCase(flag)] ?? '');
+}
+
+function camelCase(flag: string): string {
+  return flag.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}

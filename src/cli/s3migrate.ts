@@ -1,0 +1,202 @@
+/**
+ * The command s3migrate: flags, commands, exit codes. The only code that decides how the program ends.
+ */
+import { createRequire } from 'node:module';
+import { Command, CommanderError, Option } from 'commander';
+import { type ExitCode, MigrateError } from '../errors.ts';
+import { migrate, type RunResult, rehearse } from '../migrate.ts';
+import { displayText } from '../object-key.ts';
+import { demo } from './demo.ts';
+import { writeFailedLists } from './failed-to-folder.ts';
+import { listBucket } from './list.ts';
+import { environmentName, migrateOptions, type RawOptions, usageError } from './options.ts';
+import { exitCodeOf, watchSignals } from './signals.ts';
+
+/**
+ * Runs s3migrate.
+ *
+ * @param argv - the arguments after the program's name
+ * @returns the exit code; see {@link ExitCode}
+ */
+export async function main(argv: string[]): Promise<number> {
+  // Whoever lists this host's processes must not read the secrets from the command line.
+  process.title = 's3migrate';
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+  let exitCode: ExitCode = 0;
+  const program = commands((code) => {
+    exitCode = code;
+  });
+  try {
+    await program.parseAsync(argv, { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    return tell(error);
+  }
+}
+
+function tell(error: unknown): ExitCode {
+  const known = error instanceof CommanderError ? ofCommander(error) : error;
+  if (known === undefined) return 0;
+  if (!(known instanceof MigrateError)) throw known;
+  process.stderr.write(`s3migrate: ${known.message}\n`);
+  if (known.hint !== undefined) process.stderr.write(`  ${known.hint}\n`);
+  return known.exitCode;
+}
+
+/** @returns undefined when help or the version was asked for and given */
+function ofCommander(error: CommanderError): MigrateError | undefined {
+  if (error.exitCode === 0) return undefined;
+  const message = displayText(error.message.replace(/^error: /, ''));
+  return usageError(message, 's3migrate --help tells the commands and flags.');
+}
+
+function commands(end: (code: ExitCode) => void): Command {
+  const version = packageVersion();
+  const program = new Command('s3migrate')
+    .description(
+      'Copies the objects named by sorted key lists from one S3 bucket to another, and never overwrites one.',
+    )
+    .version(version)
+    .enablePositionalOptions()
+    .configureOutput({ writeErr: () => undefined })
+    .exitOverride()
+    .addHelpText('after', HELP);
+  for (const option of MIGRATE_FLAGS) program.addOption(option);
+  program.action(async (raw: RawOptions) => end(await migrateCommand(raw, version)));
+
+  const list = inherited(program, 'list')
+    .description('Writes sorted list files of a bucket, made with ListObjectsV2.')
+    .argument('<output_dir>', 'folder for the lists, new or empty');
+  for (const option of LIST_FLAGS) list.addOption(option);
+  list.action(async (folder: string, raw: RawOptions) => end(await listBucket(folder, raw)));
+
+  inherited(program, 'demo')
+    .description(
+      'Migrates between two S3 servers of its own, is killed in the middle, and goes on.',
+    )
+    .action(async () => end(await demo()));
+  return program;
+}
+
+function inherited(program: Command, name: string): Command {
+  return program.command(name).copyInheritedSettings(program);
+}
+
+async function migrateCommand(raw: RawOptions, version: string): Promise<ExitCode> {
+  if (raw['failedToFolder'] !== undefined) {
+    return writeFailedLists(String(raw['logFolder']), String(raw['failedToFolder']));
+  }
+  const options = migrateOptions(raw, version);
+  for (const { flagPrefix, endpoint } of [options.source, options.destination]) {
+    if (endpoint.tls?.verify === false) {
+      process.stderr.write(
+        `s3migrate: WARNING: ${flagPrefix}-insecure: whoever sits between can read and change everything\n`,
+      );
+    }
+  }
+  const { stdout, stderr } = process;
+  const interruption = watchSignals();
+  const surroundings = { ...interruption, stdout, stderr };
+  try {
+    if (raw['dryRun'] === true) {
+      await rehearse(options, surroundings);
+      return interruption.signal.aborted ? 130 : 0;
+    }
+    return exitCodeAfter(await migrate(options, surroundings));
+  } finally {
+    interruption.end();
+  }
+}
+
+function exitCodeAfter({ end, error, failed, conserved }: RunResult): ExitCode {
+  switch (end.kind) {
+    case 'stopped':
+      return error?.exitCode ?? 3;
+    case 'interrupted':
+      return exitCodeOf(end.signal);
+    case 'complete':
+      if (!conserved) return 3;
+      return failed > 0 ? 1 : 0;
+    case 'first-reached':
+      return failed > 0 ? 1 : 0;
+  }
+}
+
+function flag(flags: string, description: string): Option {
+  const name = /--([a-z-]+)/.exec(flags)?.[1] as string;
+  return new Option(flags, description).env(environmentName(name));
+}
+
+/** One side's flags; the same meanings under two prefixes. */
+function sideFlags(prefix: 'src' | 'dest', side: string): Option[] {
+  return [
+    flag(`--${prefix}-url <url>`, `URL of the ${side} S3 endpoint; mandatory`),
+    flag(`--${prefix}-bucket <name>`, `name of the ${side} bucket; mandatory`),
+    flag(`--${prefix}-key <key>`, `access key for the ${side} bucket; mandatory`),
+    flag(`--${prefix}-secret <secret>`, `secret key for the ${side} bucket; mandatory`),
+    flag(`--${prefix}-folder <folder>`, `folder with the list files of the ${side}; mandatory`),
+    flag(`--${prefix}-session-token <token>`, `session token of temporary ${side} credentials`),
+    flag(
+      `--${prefix}-region <region>`,
+      `region of the ${side}; default: told by the host name or the bucket, else us-east-1`,
+    ),
+    flag(
+      `--${prefix}-addressing <style>`,
+      `path or virtual; default: virtual for AWS, path otherwise`,
+    ),
+    flag(`--${prefix}-ca-file <file>`, `PEM certificates to trust for the ${side}`),
+    flag(`--${prefix}-insecure`, `do not verify the certificate of the ${side}`),
+  ];
+}
+
+const MIGRATE_FLAGS: readonly Option[] = [
+  ...sideFlags('src', 'source'),
+  ...sideFlags('dest', 'destination'),
+  flag('--threads <number>', 'objects copied at once, 1 to 4096').default('64'),
+  flag('--hash-count <number>', 'hosts that share this migration').default('1'),
+  flag('--hash-value <number>', "this host's number among them, from 0"),
+  flag('--start-after <key>', 'begin after this key, written as migrate.log writes it'),
+  flag('--first <number>', 'stop after so many keys that need a transfer'),
+  flag('--dry-run', 'check both buckets and print what would be done; write nothing'),
+  flag('--failed-to-folder <folder>', 'write the keys of failed.log as list files, and exit'),
+  flag('--log-folder <folder>', 'folder of migrate.log, failed.log and the run’s state').default(
+    '.',
+  ),
+  flag('--memory <size>', 'object content held in memory at once').default('256MiB'),
+  flag(
+    '--ahead-disk <size>',
+    'disk for what is finished behind a slow object before the run waits for it',
+  ).default('1GiB'),
+];
+
+const LIST_FLAGS: readonly Option[] = [
+  flag('--url <url>', 'URL of the S3 endpoint; mandatory'),
+  flag('--bucket <name>', 'name of the bucket; mandatory'),
+  flag('--key <key>', 'access key; mandatory'),
+  flag('--secret <secret>', 'secret key; mandatory'),
+  flag('--session-token <token>', 'session token of temporary credentials'),
+  flag('--region <region>', 'default: told by the host name or the bucket, else us-east-1'),
+  flag('--addressing <style>', 'path or virtual; default: virtual for AWS, path otherwise'),
+  flag('--ca-file <file>', 'PEM certificates to trust'),
+  flag('--insecure', 'do not verify the certificate'),
+  flag('--prefix <prefix>', 'only keys that begin with it, written as migrate.log writes keys'),
+  flag('--csv', 'write .csv lists with size, etag and last_modified instead of plain ones'),
+];
+
+const HELP = `
+Every flag may come from the environment instead, which keeps secrets out of shell histories.
+
+Example:
+  export S3MIGRATE_SRC_SECRET=... S3MIGRATE_DEST_SECRET=...
+  s3migrate --src-url http://old:9000 --src-bucket photos --src-key user1 --src-folder lists/src \\
+    --dest-url http://new:9000 --dest-bucket photos --dest-key user1 --dest-folder lists/dest
+
+The same command in the same folder goes on where the last run ended.
+
+Exit codes: 0 every key handled, 1 finished, some failed (failed.log), 2 usage or input error,
+3 cannot go on (credentials, disk, store), 130 or 143 interrupted, resumable.`;
+
+function packageVersion(): string {
+  const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
+  return version;
+}

@@ -1,0 +1,258 @@
+/**
+ * Reads one directory into what the walk needs: its names in the order in which their keys come.
+ *
+ * A directory's name is given with a slash at its end. Sorted that way, the names of a directory are
+ * in the byte order of all paths below them: no file's name holds a slash, so a file and everything
+ * in `name/` compare as the file and `name/` do. A depth-first walk then needs no sort over all keys.
+ *
+ * A file system's refusal is counted and told, never thrown: the walk goes on.
+ */
+import type { Stats } from 'node:fs';
+import { type EntryType, entryChunks, lstatEach, readEntries, statPath } from './raw-directory.ts';
+import { SortedNames } from './sorted-names.ts';
+import type { SkippedKind, WalkCounts } from './walk-counts.ts';
+
+/** Sorted names of a directory. */
+export interface Batch {
+  /** Byte strings; those of directories end with a slash. */
+  readonly names: readonly string[];
+  readonly details: FileDetails | undefined;
+}
+
+/** One value for each name, NaN for directories. */
+export interface FileDetails {
+  /** Bytes. */
+  readonly size: Float64Array;
+  /** Milliseconds since the epoch. */
+  readonly lastModifiedMs: Float64Array;
+}
+
+/** A directory that was read: at once, or so long that the rest of it is read when its turn comes. */
+export type Listing =
+  | { readonly kind: 'whole'; readonly batch: Batch }
+  | { readonly kind: 'long'; readonly long: LongListing };
+
+export interface DirectoryReaderOptions {
+  /** The top directory, a byte string that ends with a slash. */
+  root: string;
+  counts: WalkCounts;
+  /** Whether files come with size and time. */
+  details: boolean;
+  /** Files modified before this time (ms since the epoch) are left out. */
+  notBeforeMs?: number | undefined;
+  /** The directory of this prefix (`a/b/`) is passed over. */
+  excluded?: string | undefined;
+  /** Where the names of a very long directory are sorted. */
+  spillFolder: string;
+  /** Names sorted in memory at once. */
+  runNames?: number | undefined;
+  /** Told of what could not be read: its path below the top directory, a byte string, and why. */
+  onUnreadable: (path: string, error: NodeJS.ErrnoException) => void;
+}
+
+/**
+ * From this size on a directory is read in chunks. Local file systems take 20 to 60 bytes for an
+ * entry; with those that tell nothing by the size (some FUSE ones), a directory is read whole, at
+ * about 300 bytes of memory an entry.
+ */
+const LONG_DIRECTORY_BYTES = 4 * 1024 * 1024;
+/** Entries read of a long directory before the walk comes to it. */
+const READ_AHEAD_ENTRIES = 64 * 1024;
+
+export class DirectoryReader {
+  readonly #options: DirectoryReaderOptions;
+
+  constructor(options: DirectoryReaderOptions) {
+    this.#options = options;
+  }
+
+  /** @param prefix - the directory's path below the top one: empty, or ending with a slash */
+  async read(prefix: string): Promise<Listing> {
+    const path = this.#options.root + prefix;
+    try {
+      const { size } = await statPath(path);
+      if (size >= LONG_DIRECTORY_BYTES) return await this.#readLong(prefix);
+      const names: string[] = [];
+      await readEntries(path, this.#collector(prefix, names));
+      this.#options.counts.directories++;
+      // libuv sorts already, but by names without the slash.
+      if (!isAscending(names)) names.sort();
+      return { kind: 'whole', batch: await this.#finish(prefix, names) };
+    } catch (error) {
+      this.#refused(prefix, error);
+      return { kind: 'whole', batch: { names: [], details: undefined } };
+    }
+  }
+
+  async #readLong(prefix: string): Promise<Listing> {
+    const long = new LongListing({
+      chunks: (names) => entryChunks(this.#options.root + prefix, this.#collector(prefix, names)),
+      sorted: new SortedNames({
+        folder: this.#options.spillFolder,
+        runNames: this.#options.runNames,
+      }),
+      finish: (names) => this.#finish(prefix, names),
+      onRead: () => this.#options.counts.directories++,
+      onRefused: (error) => this.#refused(prefix, error),
+    });
+    await long.readAhead();
+    return { kind: 'long', long };
+  }
+
+  #collector(prefix: string, names: string[]): (name: string, type: EntryType) => void {
+    const { counts, excluded } = this.#options;
+    return (name, type) => {
+      counts.entries++;
+      if (type.isFile()) names.push(name);
+      else if (!type.isDirectory()) counts.skipped[skippedKind(type)]++;
+      else if (`${prefix}${name}/` !== excluded) names.push(`${name}/`);
+    };
+  }
+
+  /** Adds the details that are asked for, and leaves out the files they disqualify. */
+  async #finish(prefix: string, names: string[]): Promise<Batch> {
+    const { details, notBeforeMs } = this.#options;
+    if (!details && notBeforeMs === undefined) return { names, details: undefined };
+    const size = new Float64Array(names.length).fill(Number.NaN);
+    const lastModifiedMs = new Float64Array(names.length).fill(Number.NaN);
+    const kept = new Uint8Array(names.length);
+    const files: number[] = [];
+    names.forEach((name, index) => {
+      if (name.endsWith('/')) kept[index] = 1;
+      else files.push(index);
+    });
+    const fileNames = files.map((index) => names[index] as string);
+    await lstatEach(this.#options.root + prefix, fileNames, (which, answer) => {
+      const index = files[which] as number;
+      if (!this.#wanted(prefix + (fileNames[which] as string), answer)) return;
+      kept[index] = 1;
+      size[index] = answer.size;
+      lastModifiedMs[index] = answer.mtimeMs;
+    });
+    return {
+      names: names.filter((_, index) => kept[index] === 1),
+      details: {
+        size: size.filter((_, index) => kept[index] === 1),
+        lastModifiedMs: lastModifiedMs.filter((_, index) => kept[index] === 1),
+      },
+    };
+  }
+
+  #wanted(path: string, answer: Stats | NodeJS.ErrnoException): answer is Stats {
+    const { counts, notBeforeMs } = this.#options;
+    if (answer instanceof Error) {
+      this.#refused(path, answer);
+      return false;
+    }
+    if (!answer.isFile()) {
+      counts.vanished++;
+      return false;
+    }
+    if (notBeforeMs === undefined || answer.mtimeMs >= notBeforeMs) return true;
+    counts.older++;
+    return false;
+  }
+
+  #refused(path: string, error: unknown): void {
+    const failure = systemError(error);
+    if (failure.code === 'ENOENT' || failure.code === 'ENOTDIR') {
+      this.#options.counts.vanished++;
+      return;
+    }
+    this.#options.counts.unreadable++;
+    this.#options.onUnreadable(path, failure);
+  }
+}
+
+interface LongListingOptions {
+  /** Reads the directory, pushing the names of each chunk. */
+  chunks: (names: string[]) => AsyncGenerator<undefined, void, undefined>;
+  sorted: SortedNames;
+  finish: (names: string[]) => Promise<Batch>;
+  onRead: () => void;
+  onRefused: (error: unknown) => void;
+}
+
+/** A directory too long to be held: its names are collected, sorted and handed on in batches. */
+export class LongListing {
+  readonly #options: LongListingOptions;
+  readonly #fresh: string[] = [];
+  readonly #chunks: AsyncGenerator<undefined, void, undefined>;
+  #batches: AsyncGenerator<string[], void, undefined> | undefined;
+
+  constructor(options: LongListingOptions) {
+    this.#options = options;
+    this.#chunks = options.chunks(this.#fresh);
+  }
+
+  /** Names in memory before the first `next`. */
+  get namesHeld(): number {
+    return this.#fresh.length;
+  }
+
+  /** @throws the error of the system call; the listing is closed then */
+  async readAhead(): Promise<void> {
+    while (this.#fresh.length < READ_AHEAD_ENTRIES) {
+      if ((await this.#chunks.next()).done === true) return;
+    }
+  }
+
+  /**
+   * The next batch, ascending within and from batch to batch; undefined at the end.
+   *
+   * @throws MigrateError (3) when the names cannot be sorted for want of disk space
+   */
+  async next(): Promise<Batch | undefined> {
+    if (this.#batches === undefined && !(await this.#readAll())) return undefined;
+    const { value } = await (this.#batches as AsyncGenerator<string[], void, undefined>).next();
+    if (value !== undefined) return await this.#options.finish(value);
+    await this.close();
+    return undefined;
+  }
+
+  async #readAll(): Promise<boolean> {
+    const { sorted } = this.#options;
+    for (;;) {
+      await sorted.add(this.#fresh);
+      this.#fresh.length = 0;
+      try {
+        if ((await this.#chunks.next()).done === true) break;
+      } catch (error) {
+        await this.close();
+        this.#options.onRefused(error);
+        return false;
+      }
+    }
+    await sorted.add(this.#fresh);
+    this.#fresh.length = 0;
+    this.#options.onRead();
+    this.#batches = sorted.batches();
+    return true;
+  }
+
+  /** Needed when the batches are not taken to their end. */
+  async close(): Promise<void> {
+    await this.#chunks.return();
+    await this.#options.sorted.close();
+  }
+}
+
+function skippedKind(type: EntryType): SkippedKind {
+  if (type.isSymbolicLink()) return 'symlink';
+  if (type.isSocket()) return 'socket';
+  if (type.isFIFO()) return 'fifo';
+  return type.isBlockDevice() || type.isCharacterDevice() ? 'device' : 'other';
+}
+
+function isAscending(names: readonly string[]): boolean {
+  for (let i = 1; i < names.length; i++) {
+    if ((names[i - 1] as string) > (names[i] as string)) return false;
+  }
+  return true;
+}
+
+/** Anything else than a failed system call is a defect of ours or a full disk, and ends the walk. */
+function systemError(error: unknown): NodeJS.ErrnoException {
+  if (error instanceof Error && 'syscall' in error) return error as NodeJS.ErrnoException;
+  throw error;
+}

@@ -1,0 +1,218 @@
+/**
+ * A folder of list files: the sorted keys of one side of a migration (docs/formats.md).
+ *
+ * Opening the folder looks at every list file's size and first key, no more. Its pages read the
+ * files as far as they are pulled, and verify every line they use.
+ */
+import { createHash } from 'node:crypto';
+import { access, constants, readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { KeyPage, Side } from '../domain.ts';
+import { MigrateError, messageOf } from '../errors.ts';
+import { displayText, type ObjectKey } from '../object-key.ts';
+import { formatOf, type ListFile } from './list-file.ts';
+import { firstKeyOf } from './list-reader.ts';
+import { type MergeInput, mergeLists } from './merge-lists.ts';
+import { resumeOffset } from './resume-offset.ts';
+
+const DEFAULT_PAGE_KEYS = 2_000;
+
+/** Looks at files at once: enough to hide a network file system's latency. */
+const LOOKS_AT_ONCE = 32;
+
+const FLAG = { source: '--src-folder', destination: '--dest-folder' } as const;
+
+const FOLDER_PROBLEMS = new Map([
+  ['ENOENT', 'no such folder'],
+  ['ENOTDIR', 'not a folder'],
+  ['EACCES', 'no permission to read it'],
+]);
+
+export interface OpenListFolderOptions {
+  /** Whose keys these are: a source without keys is an error, a destination without keys is not. */
+  readonly side: Side;
+  /** Once aborted, nothing more is read: opening and pages throw its reason. */
+  readonly signal?: AbortSignal;
+}
+
+export interface ListFolder {
+  /** How many list files. */
+  readonly files: number;
+  /** Their size on disk; `listBytes` of the last page. */
+  readonly totalBytes: number;
+  /**
+   * SHA-256 in hex over every file's name, size and first key: equal for the same lists on another
+   * host, different when a list was added, removed, renamed or made again with other keys.
+   */
+  readonly fingerprint: string;
+  /**
+   * All keys after `after`, ascending, each once. Every call reads anew. Let go of early, it closes
+   * what it holds.
+   *
+   * @throws MigrateError, exit code 2: a line is unfit or out of order; 3: a file is not what it was
+   *   when the folder was opened. Full pages of the keys before are yielded first.
+   */
+  pages(options: ListPagesOptions): AsyncIterable<KeyPage>;
+}
+
+export interface ListPagesOptions {
+  /** Keys up to and including this one are left out; `BEFORE_ALL` for none. */
+  readonly after: ObjectKey;
+  /** Keys a page; an integer ≥ 1, by default 2,000. Only the last page has fewer, maybe none. */
+  readonly pageKeys?: number;
+}
+
+/**
+ * Finds the list files of a folder: regular files, or links to such, whose names do not begin with
+ * a dot. Sub-folders, sockets, pipes and devices are not read.
+ *
+ * @throws MigrateError with exit code 2 when the folder or a file of it cannot be read, a file does
+ *   not begin as a list does, or the source has no key
+ */
+export async function openListFolder(
+  folder: string,
+  { side, signal }: OpenListFolderOptions,
+): Promise<ListFolder> {
+  const files = await listFilesIn(folder, { side, signal });
+  const firstKeys = await inParallel(files, (file) => {
+    signal?.throwIfAborted();
+    return firstKeyOf(file);
+  });
+  if (side === 'source' && firstKeys.every((key) => key === undefined)) {
+    throw new MigrateError(
+      `${FLAG[side]} ${displayText(folder)}: no keys to migrate in this folder`,
+      {
+        exitCode: 2,
+        hint: 'Make the list of the source with s3find or s3migrate list. Files whose names begin with a dot are not read.',
+      },
+    );
+  }
+  const lists = files.map((file, i) => ({ file, firstKey: firstKeys[i] }));
+  return {
+    files: files.length,
+    totalBytes: sizeOf(files),
+    fingerprint: fingerprintOf(lists),
+    pages: (options) => pagesOf(lists, { ...options, signal }),
+  };
+}
+
+interface List {
+  readonly file: ListFile;
+  /** Undefined in a list without keys. */
+  readonly firstKey: ObjectKey | undefined;
+}
+
+async function listFilesIn(
+  folder: string,
+  { side, signal }: { side: Side; signal: AbortSignal | undefined },
+): Promise<ListFile[]> {
+  const names = await namesIn(folder, side);
+  const files = await inParallel(names, (name) => {
+    signal?.throwIfAborted();
+    return listFile(folder, name);
+  });
+  return files.filter((file) => file !== undefined);
+}
+
+/** In byte order, so that everything made of them is the same on every host. */
+async function namesIn(folder: string, side: Side): Promise<string[]> {
+  try {
+    const names = await readdir(folder);
+    return names
+      .filter((name) => !name.startsWith('.'))
+      .toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+  } catch (error) {
+    throw new MigrateError(`${FLAG[side]} ${displayText(folder)}: ${reasonOf(error)}`, {
+      exitCode: 2,
+      hint: `${FLAG[side]} takes a folder of list files; make one with s3find or s3migrate list${
+        side === 'destination' ? ' (an empty one when the destination holds nothing yet)' : ''
+      }.`,
+      cause: error,
+    });
+  }
+}
+
+function reasonOf(error: unknown): string {
+  const code = (error as NodeJS.ErrnoException).code ?? '';
+  return FOLDER_PROBLEMS.get(code) ?? messageOf(error);
+}
+
+/** @returns undefined for what is no regular file */
+async function listFile(folder: string, name: string): Promise<ListFile | undefined> {
+  const path = join(folder, name);
+  try {
+    const found = await stat(path);
+    if (!found.isFile()) return undefined;
+    await access(path, constants.R_OK);
+    return { name, path, size: found.size, modifiedMs: found.mtimeMs, ...formatOf(name) };
+  } catch (error) {
+    // A link that leads nowhere, or a name that is not UTF-8. Passing over it could lose keys.
+    throw unreadable(path, error);
+  }
+}
+
+function unreadable(path: string, cause: unknown): MigrateError {
+  return new MigrateError(`${displayText(path)}: cannot be read: ${messageOf(cause)}`, {
+    exitCode: 2,
+    hint: 'Make the list file readable, or move it out of the folder.',
+    cause,
+  });
+}
+
+function sizeOf(files: readonly ListFile[]): number {
+  return files.reduce((bytes, file) => bytes + file.size, 0);
+}
+
+function fingerprintOf(lists: readonly List[]): string {
+  const hash = createHash('sha256');
+  for (const { file, firstKey } of lists) {
+    // NUL occurs in none of them, so no two folders give the same bytes.
+    hash
+      .update(`${file.name}\0${file.size}\0`)
+      .update(firstKey ?? '', 'latin1')
+      .update('\0');
+  }
+  return hash.digest('hex');
+}
+
+async function* pagesOf(
+  lists: readonly List[],
+  options: ListPagesOptions & { readonly signal: AbortSignal | undefined },
+): AsyncGenerator<KeyPage, void, undefined> {
+  const { after, pageKeys = DEFAULT_PAGE_KEYS, signal } = options;
+  const offsets = await inParallel(lists, async ({ file, firstKey }) => {
+    signal?.throwIfAborted();
+    if (firstKey === undefined) return file.size;
+    return firstKey > after ? 0 : resumeOffset(file, after);
+  });
+  const inputs: MergeInput[] = [];
+  let skippedBytes = 0;
+  for (const [i, { file, firstKey }] of lists.entries()) {
+    const offset = offsets[i] ?? 0;
+    if (firstKey === undefined || offset === file.size) skippedBytes += file.size;
+    else inputs.push({ file, firstKey, offset });
+  }
+  yield* mergeLists(inputs, { after, pageKeys, skippedBytes, signal });
+}
+
+/** Maps with at most {@link LOOKS_AT_ONCE} calls of `work` under way; results in the items' order. */
+async function inParallel<T, R>(
+  items: readonly T[],
+  work: (item: T) => R | Promise<R>,
+): Promise<R[]> {
+  const results: R[] = [];
+  let next = 0;
+  const worker = async () => {
+    while (next < items.length) {
+      const i = next++;
+      results[i] = await work(items[i] as T);
+    }
+  };
+  try {
+    await Promise.all(Array.from({ length: LOOKS_AT_ONCE }, worker));
+  } finally {
+    // After a failure the other workers take no more.
+    next = items.length;
+  }
+  return results;
+}

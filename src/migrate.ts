@@ -1,0 +1,401 @@
+/**
+ * One run of a migration: where the stages meet.
+ *
+ * lists ──pages of keys──▶ plan ──pages of decisions──▶ transfer ──pages of outcomes──▶ record, with
+ * counters for the report. Pulling is the backpressure. What stops a run ends it here in order: no
+ * transfer is begun any more, those under way are finished and recorded, and the run can be continued.
+ */
+import { performance } from 'node:perf_hooks';
+import { type Counters, Decision, newCounters, type PlanPage } from './domain.ts';
+import { MigrateError, messageOf } from './errors.ts';
+import { type ListFolder, openListFolder } from './lists/list-folder.ts';
+import { BEFORE_ALL, displayKey, type ObjectKey } from './object-key.ts';
+import { plan } from './plan/plan.ts';
+import { createShard, type Shard, type ShardOptions } from './plan/shard.ts';
+import { prepareLogFolder } from './record/disk.ts';
+import {
+  openRunFolder,
+  peekRunFolder,
+  type RunFolder,
+  type RunFolderOptions,
+  type RunTotals,
+} from './record/run-folder.ts';
+import { conservation } from './report/conservation.ts';
+import { FailureGroups } from './report/failures.ts';
+import { type Progress, startProgress } from './report/progress.ts';
+import { type EarlierWork, formatSummary, type RunEnd } from './report/summary.ts';
+import type { ObjectStore } from './s3/object-store.ts';
+import { type BucketAddress, openBuckets } from './s3/open-store.ts';
+import { RETRY_POLICY } from './transfer/retry.ts';
+import { Transfer } from './transfer/transfer.ts';
+
+export interface MigrateOptions {
+  readonly source: BucketAddress;
+  readonly destination: BucketAddress;
+  /** Folders of list files. */
+  readonly sourceLists: string;
+  readonly destinationLists: string;
+  /** Objects under way at once, 1 to 4096. */
+  readonly threads: number;
+  /** Bytes of collected bodies held at once. */
+  readonly memoryBytes: number;
+  readonly shard: ShardOptions;
+  readonly startAfter: ObjectKey | undefined;
+  /** Stop after so many keys that need a transfer; undefined for all. */
+  readonly first: number | undefined;
+  readonly logFolder: string;
+  /** Disk that pages finished ahead of a slow one may take, in bytes. */
+  readonly aheadLimitBytes: number;
+  readonly toolVersion: string;
+}
+
+/** What a run needs of the world around it. */
+export interface Surroundings {
+  readonly stdout: NodeJS.WriteStream;
+  readonly stderr: NodeJS.WriteStream;
+  /** Aborted by the first Ctrl-C, with the signal's name as its reason. */
+  readonly signal: AbortSignal;
+  /** Told how to leave at once: ends all connections by a reset. */
+  readonly onLeave: (leave: () => void) => void;
+}
+
+/** How a run went, for the exit code. */
+export interface RunResult {
+  readonly end: RunEnd;
+  /** What stopped it, when `end` is `stopped`. */
+  readonly error: MigrateError | undefined;
+  /** Failed objects recorded in the log folder, of earlier runs too. */
+  readonly failed: number;
+  /** Every listed key ended in exactly one counted state. Says nothing when the run broke off. */
+  readonly conserved: boolean;
+}
+
+/** Pages ahead of a slow one from which on the line names the key that all wait for. */
+const WORTH_NAMING_PAGES = 16;
+
+/**
+ * Migrates what the lists name, and tells about it on `stderr`.
+ *
+ * @throws MigrateError before anything is started: exit code 2 for input, 3 when a bucket cannot be used
+ */
+export async function migrate(
+  options: MigrateOptions,
+  surroundings: Surroundings,
+): Promise<RunResult> {
+  const lists = await openLists(options, surroundings.signal);
+  const folderOptions = folderOptionsOf(options, lists);
+  await peekRunFolder(folderOptions);
+  await prepareLogFolder(options.logFolder);
+  const stores = await openBuckets(options);
+  surroundings.onLeave(() => closeAll(stores));
+  try {
+    const folder = await openRunFolder(folderOptions);
+    if (folder.state === 'complete') return await tellComplete(folder, options, surroundings);
+    return await run({ options, surroundings, lists, stores, folder });
+  } finally {
+    closeAll(stores);
+  }
+}
+
+interface Run {
+  readonly options: MigrateOptions;
+  readonly surroundings: Surroundings;
+  readonly lists: Lists;
+  readonly stores: Stores;
+  readonly folder: RunFolder;
+}
+
+async function run({ options, surroundings, lists, stores, folder }: Run): Promise<RunResult> {
+  const { stderr, signal } = surroundings;
+  const counters = newCounters();
+  counters.listBytesTotal = lists.source.totalBytes;
+  const failures = new FailureGroups();
+  const stop = AbortSignal.any([signal, folder.failure]);
+  let listBytesAtStart = 0;
+  const pages = onFirst(
+    planOf({ options, lists, counters, start: folder, signal: stop }),
+    ({ after, listBytes }) => {
+      // Of a run that goes on somewhere in the lists, what lies before has not been read now.
+      if (after !== BEFORE_ALL) listBytesAtStart = listBytes;
+    },
+  );
+  const transfer = new Transfer({
+    ...stores,
+    counters,
+    threads: options.threads,
+    memoryBytes: options.memoryBytes,
+    retry: RETRY_POLICY,
+    signal: stop,
+    now: Date.now,
+  });
+  const progress = startProgress({
+    counters,
+    stream: stderr,
+    now: () => performance.now(),
+    listBytesAtStart: () => listBytesAtStart,
+    note: () => waitingNote(folder, transfer),
+  });
+  folder.warnings.forEach((warning) => progress.message(`s3migrate: warning: ${warning}`));
+  signal.addEventListener('abort', () => tellInterrupted(progress, counters));
+  const beganMs = performance.now();
+  let error: MigrateError | undefined;
+  let totals: RunTotals | undefined;
+  try {
+    for await (const page of transfer.run(whenThereIsRoom(pages, folder, stop))) {
+      page.outcomes.forEach((outcome) => failures.add(outcome));
+      await folder.write(page);
+    }
+  } catch (thrown) {
+    error = stopping(thrown);
+  }
+  const end = endOf({ error, signal, counters, first: options.first });
+  try {
+    totals = await folder.close({ complete: end.kind === 'complete' });
+  } catch (thrown) {
+    error ??= stopping(thrown);
+  }
+  progress.stop();
+  const finalEnd = endOf({ error, signal, counters, first: options.first });
+  stderr.write(
+    formatSummary({
+      end: finalEnd,
+      counters,
+      elapsedMs: performance.now() - beganMs,
+      failures: failures.digest(),
+      logFolder: options.logFolder,
+      earlier: earlierWork(folder, options.startAfter),
+    }),
+  );
+  return {
+    end: finalEnd,
+    error,
+    failed: totals?.failed ?? counters.failed,
+    conserved: conservation(counters).ok,
+  };
+}
+
+/**
+ * Shows what a run would do, a line a key on `stdout`, and writes nothing: neither to a bucket nor to the
+ * logs. Where a run has been recorded it begins where the same command would go on.
+ *
+ * @throws MigrateError as {@link migrate}
+ */
+export async function rehearse(options: MigrateOptions, surroundings: Surroundings): Promise<void> {
+  const { stdout, stderr, signal } = surroundings;
+  const lists = await openLists(options, signal);
+  const start = await peekRunFolder(folderOptionsOf(options, lists));
+  const stores = await openBuckets(options);
+  const counters = newCounters();
+  let transfers = 0;
+  try {
+    const pages = planOf({ options, lists, counters, start, signal });
+    for await (const page of pages) {
+      const lines = linesOf(page);
+      transfers += lines.transfers;
+      if (lines.text !== '' && !stdout.write(lines.text)) await drained(stdout, signal);
+      if (stdout.destroyed) break;
+    }
+  } finally {
+    closeAll(stores);
+  }
+  const { ignored, exists, done } = counters;
+  stderr.write(
+    `s3migrate: dry run: both buckets can be used; what the destination does with conditional writes was not probed\n` +
+      `  ${transfers} to transfer, ${exists} exist, ${ignored} of other hosts, ${done} recorded already; nothing was written\n`,
+  );
+}
+
+function linesOf({ keys, decisions }: PlanPage): { text: string; transfers: number } {
+  let text = '';
+  let transfers = 0;
+  for (const [index, decision] of decisions.entries()) {
+    const key = keys[index] as ObjectKey;
+    if (decision === Decision.transfer) {
+      transfers++;
+      text += `transfer ${displayKey(key)}\n`;
+    } else if (decision === Decision.exists) {
+      text += `exists ${displayKey(key)}\n`;
+    }
+  }
+  return { text, transfers };
+}
+
+/** Waits until more can be written, or never will. */
+function drained(stream: NodeJS.WriteStream, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    stream.once('drain', resolve);
+    stream.once('close', resolve);
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+interface Lists {
+  readonly source: ListFolder;
+  readonly destination: ListFolder;
+  readonly owns: Shard | undefined;
+}
+
+async function openLists(options: MigrateOptions, signal: AbortSignal): Promise<Lists> {
+  const source = await openListFolder(options.sourceLists, { side: 'source', signal });
+  const destination = await openListFolder(options.destinationLists, {
+    side: 'destination',
+    signal,
+  });
+  const owns = options.shard.count === 1 ? undefined : await createShard(options.shard);
+  return { source, destination, owns };
+}
+
+/** What makes a run the one it is; only the same continues what a log folder holds. */
+function folderOptionsOf(options: MigrateOptions, lists: Lists): RunFolderOptions {
+  const { source, destination, shard } = options;
+  return {
+    folder: options.logFolder,
+    identity: {
+      'src-url': urlOf(source),
+      'src-bucket': source.bucket,
+      'dest-url': urlOf(destination),
+      'dest-bucket': destination.bucket,
+      'source lists': lists.source.fingerprint,
+      'destination lists': lists.destination.fingerprint,
+      'hash-count': String(shard.count),
+      'hash-value': String(shard.value),
+    },
+    toolVersion: options.toolVersion,
+    startAfter: options.startAfter,
+    aheadLimitBytes: options.aheadLimitBytes,
+    now: Date.now,
+  };
+}
+
+function urlOf({ endpoint }: BucketAddress): string {
+  return `${endpoint.tls === undefined ? 'http' : 'https'}://${endpoint.host}:${endpoint.port}`;
+}
+
+interface PlanInput {
+  readonly options: MigrateOptions;
+  readonly lists: Lists;
+  readonly counters: Counters;
+  readonly start: Pick<RunFolder, 'start' | 'doneRanges'>;
+  readonly signal: AbortSignal;
+}
+
+function planOf({ options, lists, counters, start, signal }: PlanInput): AsyncIterable<PlanPage> {
+  return plan({
+    source: lists.source.pages({ after: start.start }),
+    destination: lists.destination.pages({ after: start.start }),
+    owns: lists.owns,
+    after: start.start,
+    doneRanges: start.doneRanges,
+    counters,
+    first: options.first,
+    signal,
+  });
+}
+
+/** Holds the next page back while pages that are done ahead of a slow one fill their share of the disk. */
+async function* whenThereIsRoom(
+  pages: AsyncIterable<PlanPage>,
+  folder: RunFolder,
+  signal: AbortSignal,
+): AsyncGenerator<PlanPage> {
+  for await (const page of pages) {
+    try {
+      await folder.room(signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      throw error;
+    }
+    yield page;
+  }
+}
+
+async function* onFirst<T>(items: AsyncIterable<T>, tell: (item: T) => void): AsyncGenerator<T> {
+  let first = true;
+  for await (const item of items) {
+    if (first) tell(item);
+    first = false;
+    yield item;
+  }
+}
+
+interface Stores {
+  readonly source: ObjectStore;
+  readonly destination: ObjectStore;
+}
+
+function closeAll({ source, destination }: Stores): void {
+  source.close();
+  destination.close();
+}
+
+function waitingNote(folder: RunFolder, transfer: Transfer): string | undefined {
+  const oldest = transfer.oldestUnderWay;
+  if (folder.ahead.pages < WORTH_NAMING_PAGES || oldest === undefined) return undefined;
+  return `waiting for ${displayKey(oldest)}`;
+}
+
+function tellInterrupted(progress: Progress, { working }: Counters): void {
+  progress.message(
+    `s3migrate: stopping: ${working} objects under way are finished and recorded first; Ctrl-C again leaves at once`,
+  );
+}
+
+/** What was thrown, as what stopped the run. */
+function stopping(thrown: unknown): MigrateError {
+  if (thrown instanceof MigrateError) return thrown;
+  return new MigrateError(`unexpected error: ${messageOf(thrown)}`, {
+    exitCode: 3,
+    hint: 'This is a defect of s3migrate: keep the logs and report it.',
+    cause: thrown,
+  });
+}
+
+interface Ending {
+  readonly error: MigrateError | undefined;
+  readonly signal: AbortSignal;
+  readonly counters: Counters;
+  readonly first: number | undefined;
+}
+
+function endOf({ error, signal, counters, first }: Ending): RunEnd {
+  if (error !== undefined) return { kind: 'stopped', cause: error.message, hint: error.hint };
+  if (signal.aborted) return { kind: 'interrupted', signal: signal.reason as 'SIGINT' | 'SIGTERM' };
+  const { skippedDownload, skippedUpload, failed, uploaded } = counters;
+  const transfers = skippedDownload + skippedUpload + failed + uploaded;
+  if (first !== undefined && transfers >= first) return { kind: 'first-reached', first };
+  return { kind: 'complete' };
+}
+
+function earlierWork(
+  folder: RunFolder,
+  startAfter: ObjectKey | undefined,
+): EarlierWork | undefined {
+  const { copied, bytes, skippedDownload, skippedUpload, failed } = folder.earlier;
+  if (folder.state === 'resumed') {
+    return {
+      kind: 'earlier-runs',
+      uploaded: copied,
+      uploadedBytes: bytes,
+      skipped: skippedDownload + skippedUpload,
+      failed,
+    };
+  }
+  return startAfter === undefined || startAfter === BEFORE_ALL
+    ? undefined
+    : { kind: 'start-after', key: startAfter };
+}
+
+/** The same command once more, after a run that had come to its end. */
+async function tellComplete(
+  folder: RunFolder,
+  { logFolder }: MigrateOptions,
+  { stderr }: Surroundings,
+): Promise<RunResult> {
+  const { copied, failed } = await folder.close({ complete: true });
+  stderr.write(
+    `s3migrate: this run is complete already: ${copied} objects copied, ${failed} failed; nothing to do\n` +
+      `  logs      ${logFolder}\n` +
+      '  next      another pass over the same buckets: make new lists, and give a new --log-folder\n',
+  );
+  return { end: { kind: 'complete' }, error: undefined, failed, conserved: true };
+}

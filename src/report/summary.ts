@@ -1,0 +1,217 @@
+/**
+ * The last words of a run, for a tired operator at two in the morning: how it ended, whether every key
+ * is accounted for, what failed and what to type next.
+ *
+ * A clean run takes six lines; each further line is there because something needs attention.
+ * Pure: figures in, text for standard error out.
+ */
+import type { Counters } from '../domain.ts';
+import { displayKey, displayText, type ObjectKey } from '../object-key.ts';
+import { conservation } from './conservation.ts';
+import type { FailureDigest, FailureGroup } from './failures.ts';
+import { formatBytes, formatCount, formatDuration, formatPerSecond } from './quantities.ts';
+
+/** How a run ended. */
+export type RunEnd =
+  | { readonly kind: 'complete' }
+  /** `--first` was reached. */
+  | { readonly kind: 'first-reached'; readonly first: number }
+  | { readonly kind: 'interrupted'; readonly signal: 'SIGINT' | 'SIGTERM' }
+  /** Could not go on: `cause` in one sentence, `hint` with what to do before the next run. */
+  | { readonly kind: 'stopped'; readonly cause: string; readonly hint?: string | undefined };
+
+/** What lies before this run's first key. */
+export type EarlierWork =
+  /** Runs recorded in the same log folder, summed. */
+  | {
+      readonly kind: 'earlier-runs';
+      readonly uploaded: number;
+      readonly uploadedBytes: number;
+      readonly skipped: number;
+      readonly failed: number;
+    }
+  | { readonly kind: 'start-after'; readonly key: ObjectKey };
+
+export interface SummaryInput {
+  readonly end: RunEnd;
+  /** Of this run alone. */
+  readonly counters: Readonly<Counters>;
+  readonly elapsedMs: number;
+  readonly failures: FailureDigest;
+  /** As the operator wrote it. */
+  readonly logFolder: string;
+  /** Absent when the run began at the first key. */
+  readonly earlier?: EarlierWork | undefined;
+}
+
+/** @returns lines, each ended by a line feed */
+export function formatSummary(input: SummaryInput): string {
+  const lines = [
+    headline(input),
+    objectsLine(input.counters),
+    accountLine(input),
+    ...earlierLines(input.earlier),
+    ...amountLines(input),
+    ...skippedDownloadLines(input.failures),
+    ...failureLines(input),
+    `  logs      ${displayText(input.logFolder)}: migrate.log, failed.log, migrate.run.json`,
+    ...nextLines(input),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+function headline({ end, counters, elapsedMs }: SummaryInput): string {
+  const time = formatDuration(elapsedMs);
+  switch (end.kind) {
+    case 'complete':
+      return counters.failed === 0
+        ? `s3migrate: complete in ${time}`
+        : `s3migrate: complete in ${time}, with ${formatCount(counters.failed)} FAILED`;
+    case 'first-reached':
+      return `s3migrate: stopped after the first ${formatCount(end.first)} (--first), in ${time}`;
+    case 'interrupted':
+      return `s3migrate: interrupted by ${end.signal === 'SIGINT' ? 'Ctrl-C' : end.signal} after ${time}`;
+    case 'stopped':
+      return `s3migrate: STOPPED after ${time}: ${displayText(end.cause)}`;
+  }
+}
+
+/** In the progress line's words and order, so that the two can be compared. */
+function objectsLine(counters: Readonly<Counters>): string {
+  const { ignored, exists, skippedDownload, skippedUpload, failed, uploaded } = counters;
+  const skipped = `skip ${formatCount(skippedDownload + skippedUpload)} (dn ${formatCount(skippedDownload)}, up ${formatCount(skippedUpload)})`;
+  const states = [
+    `ign ${formatCount(ignored)}`,
+    `exist ${formatCount(exists)}`,
+    skipped,
+    `fail ${formatCount(failed)}`,
+    `upld ${formatCount(uploaded)}`,
+  ].join(' + ');
+  return `  objects   obj ${formatCount(counters.objects)} = ${states}`;
+}
+
+/**
+ * The conservation check in words. A run that broke off may have read keys it did not come to; after
+ * a whole run the same difference is a loss.
+ */
+function accountLine({ end, counters }: SummaryInput): string {
+  const { ok, missing } = conservation(counters);
+  if (ok) return '            every listed key is accounted for';
+  if (missing < 0) {
+    return `            NOT ACCOUNTED FOR: ${counted(-missing, 'result')} more than listed keys`;
+  }
+  if (end.kind === 'complete') {
+    return `            NOT ACCOUNTED FOR: ${counted(missing, 'listed key')} without a result`;
+  }
+  return `            ${counted(missing, 'key')} read but not handled: left for the next run`;
+}
+
+function earlierLines(earlier: EarlierWork | undefined): string[] {
+  switch (earlier?.kind) {
+    case undefined:
+      return [];
+    case 'start-after':
+      return [`  before    --start-after ${displayKey(earlier.key)}: not counted`];
+    case 'earlier-runs': {
+      const { uploaded, uploadedBytes, skipped, failed } = earlier;
+      return [
+        `  before    earlier runs: upld ${formatCount(uploaded)} (${formatBytes(uploadedBytes)}), ` +
+          `skip ${formatCount(skipped)}, fail ${formatCount(failed)}: not counted above`,
+      ];
+    }
+  }
+}
+
+function amountLines({ counters, elapsedMs }: SummaryInput): string[] {
+  const { downloaded, downloadedBytes, uploaded, uploadedBytes, retries } = counters;
+  const lines = [
+    `  download  ${amount(downloaded, downloadedBytes, elapsedMs)}`,
+    `  upload    ${amount(uploaded, uploadedBytes, elapsedMs)}`,
+  ];
+  if (retries > 0) lines.push(`  retries   ${formatCount(retries)}`);
+  return lines;
+}
+
+function amount(objects: number, bytes: number, elapsedMs: number): string {
+  const perSecond = (total: number): number => (elapsedMs > 0 ? (total * 1000) / elapsedMs : 0);
+  const rates = `${formatPerSecond(perSecond(objects))}, ${formatBytes(perSecond(bytes))}/s`;
+  return `${counted(objects, 'object')}, ${formatBytes(bytes)} (${rates} on average)`;
+}
+
+function counted(count: number, noun: string): string {
+  return `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+function skippedDownloadLines({ skippedDownloads }: FailureDigest): string[] {
+  const { count, examples } = skippedDownloads;
+  if (count === 0) return [];
+  return [
+    `  NOT FOUND ${counted(count, 'listed object')} not in the source (404), not copied: deleted since the list was made?`,
+    ...examples.map((key) => `      ${displayKey(key)}`),
+    ...moreLines(count - examples.length),
+  ];
+}
+
+function failureLines({ counters, failures }: SummaryInput): string[] {
+  if (counters.failed === 0) return [];
+  const lines = [
+    `  FAILED    ${counted(counters.failed, 'object')}, each with its reason in failed.log:`,
+    ...failures.groups.flatMap(groupLines),
+  ];
+  if (failures.other > 0) lines.push(`    ${formatCount(failures.other)} of other kinds`);
+  return lines;
+}
+
+function groupLines({ code, side, count, examples }: FailureGroup): string[] {
+  return [
+    `    ${formatCount(count)} ${displayText(code)} (${side})`,
+    ...examples.map(({ key, message }) => `      ${displayKey(key)}: ${shortened(message)}`),
+    ...moreLines(count - examples.length),
+  ];
+}
+
+function moreLines(more: number): string[] {
+  return more > 0 ? [`      and ${formatCount(more)} more`] : [];
+}
+
+const LONGEST_MESSAGE = 200;
+
+/** Some servers answer with a page of HTML; failed.log has it whole. */
+function shortened(message: string): string {
+  const text = displayText(message);
+  return text.length <= LONGEST_MESSAGE ? text : `${text.slice(0, LONGEST_MESSAGE)}...`;
+}
+
+function nextLines({ end, counters, logFolder }: SummaryInput): string[] {
+  switch (end.kind) {
+    case 'interrupted':
+      return ['  next      give the same command again: it goes on where this run ended'];
+    case 'stopped':
+      return [
+        ...(end.hint === undefined ? [] : [`  next      ${displayText(end.hint)}`]),
+        `  ${end.hint === undefined ? 'next' : 'then'}      give the same command again: it goes on where this run ended`,
+      ];
+    case 'first-reached':
+      return ['  next      the same command without --first copies the rest'];
+    case 'complete':
+      return completeNextLines(counters, logFolder);
+  }
+}
+
+function completeNextLines(counters: Readonly<Counters>, logFolder: string): string[] {
+  if (!conservation(counters).ok) {
+    return [
+      '  next      keep these logs: this is a defect of s3migrate or a list changed under it',
+      '  then      the same command with a new --log-folder; what was copied is not overwritten',
+    ];
+  }
+  if (counters.failed === 0) return [];
+  return [
+    `  next      s3migrate --failed-to-folder DIR --log-folder ${shellWord(displayText(logFolder))}`,
+    '  then      the same command with --src-folder DIR --log-folder NEW retries just those',
+  ];
+}
+
+function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}

@@ -1,0 +1,158 @@
+/**
+ * Lists a bucket with ListObjectsV2, in key order, page by page. The control plane's part: over the AWS
+ * SDK, loaded only when a listing is asked for.
+ */
+import type { ListObjectsV2CommandOutput } from '@aws-sdk/client-s3';
+import { MigrateError, messageOf } from '../errors.ts';
+import { displayKey, displayText, keyFromText, type ObjectKey } from '../object-key.ts';
+import type { Endpoint } from '../wire/connection.ts';
+import type { Credentials } from '../wire/signature.ts';
+import type { Addressing } from './wire-object-store.ts';
+
+export interface ListedObject {
+  readonly key: ObjectKey;
+  readonly bytes: number;
+  /** Without quotes. */
+  readonly etag: string;
+  readonly lastModified: Date | undefined;
+}
+
+export interface ListingOptions {
+  readonly endpoint: Endpoint;
+  readonly bucket: string;
+  readonly region: string;
+  readonly credentials: Credentials;
+  readonly addressing: Addressing;
+  /** Only keys that begin with it. */
+  readonly prefix: ObjectKey;
+  readonly signal: AbortSignal;
+}
+
+/** Requests a page may take; the SDK waits between them with jitter. */
+const MAX_ATTEMPTS = 8;
+const REQUEST_TIMEOUT_MS = 60_000;
+
+/**
+ * Yields the objects of each answer as one array, ascending by key. The next answer is asked for while
+ * the last one is used.
+ *
+ * @throws MigrateError with exit code 3 when the store cannot be listed, or lists out of order
+ */
+export async function* listObjects(options: ListingOptions): AsyncGenerator<ListedObject[]> {
+  const { client, fetchPage } = await openListing(options);
+  try {
+    let next: Promise<ListObjectsV2CommandOutput> | undefined = fetchPage(undefined);
+    let last = '' as ObjectKey;
+    while (next !== undefined) {
+      const answer: ListObjectsV2CommandOutput = await next.catch((error: unknown) => {
+        throw listingError(options, error);
+      });
+      const token = answer.NextContinuationToken;
+      if (answer.IsTruncated === true && (token === undefined || token === '')) {
+        throw listingError(options, new Error('the answer is cut but has no continuation token'));
+      }
+      next = answer.IsTruncated === true ? fetchPage(token) : undefined;
+      // Should the consumer stop before it is awaited.
+      next?.catch(() => {});
+      const objects = objectsOf(answer);
+      for (const { key } of objects) {
+        if (key <= last) {
+          throw listingError(
+            options,
+            new Error(`key "${displayKey(key)}" was listed after "${displayKey(last)}"`),
+          );
+        }
+        last = key;
+      }
+      yield objects;
+    }
+  } finally {
+    client.destroy();
+  }
+}
+
+async function openListing({
+  endpoint,
+  bucket,
+  region,
+  credentials,
+  addressing,
+  prefix,
+  signal,
+}: ListingOptions) {
+  // Under Node 20 the SDK writes a warning of several lines into the middle of the progress line.
+  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true';
+  const { ListObjectsV2Command, S3Client } = await import('@aws-sdk/client-s3');
+  const { Agent } = await import('node:https');
+  const host = endpoint.host.includes(':') ? `[${endpoint.host}]` : endpoint.host;
+  const client = new S3Client({
+    endpoint: `${endpoint.tls === undefined ? 'http' : 'https'}://${host}:${endpoint.port}`,
+    region,
+    forcePathStyle: addressing === 'path',
+    followRegionRedirects: false,
+    maxAttempts: MAX_ATTEMPTS,
+    credentials: {
+      accessKeyId: credentials.accessKey,
+      secretAccessKey: credentials.secret,
+      ...(credentials.sessionToken === undefined ? {} : { sessionToken: credentials.sessionToken }),
+    },
+    requestHandler: {
+      connectionTimeout: 10_000,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      throwOnRequestTimeout: true,
+      socketTimeout: REQUEST_TIMEOUT_MS,
+      ...(endpoint.tls === undefined
+        ? {}
+        : {
+            httpsAgent: new Agent({
+              keepAlive: true,
+              rejectUnauthorized: endpoint.tls.verify,
+              ...(endpoint.tls.ca === undefined ? {} : { ca: endpoint.tls.ca }),
+            }),
+          }),
+    },
+  });
+  const prefixText = Buffer.from(prefix, 'latin1').toString('utf8');
+  const fetchPage = (token: string | undefined): Promise<ListObjectsV2CommandOutput> =>
+    client.send(
+      new ListObjectsV2Command({
+        Bucket: bucket,
+        EncodingType: 'url',
+        ...(prefixText === '' ? {} : { Prefix: prefixText }),
+        ...(token === undefined ? {} : { ContinuationToken: token }),
+      }),
+      { abortSignal: signal },
+    );
+  return { client, fetchPage };
+}
+
+function objectsOf(answer: ListObjectsV2CommandOutput): ListedObject[] {
+  // versitygw answers unencoded and says so by leaving EncodingType out.
+  const encoded = answer.EncodingType === 'url';
+  return (answer.Contents ?? []).map(({ Key = '', Size = 0, ETag = '', LastModified }) => ({
+    key: encoded ? percentDecode(Key) : keyFromText(Key),
+    bytes: Size,
+    etag: ETag.replace(/^"(.*)"$/, '$1'),
+    lastModified: LastModified,
+  }));
+}
+
+/** Of a listing's key: `+` is a space, `%HH` any byte. */
+function percentDecode(encoded: string): ObjectKey {
+  return keyFromText(encoded.replaceAll('+', ' ')).replace(/%([0-9A-Fa-f]{2})/g, (_, hex) =>
+    String.fromCharCode(Number.parseInt(hex as string, 16)),
+  ) as ObjectKey;
+}
+
+function listingError({ bucket }: ListingOptions, cause: unknown): MigrateError {
+  if (cause instanceof MigrateError) return cause;
+  const name = cause instanceof Error && cause.name !== 'Error' ? `${cause.name}: ` : '';
+  return new MigrateError(
+    `bucket ${displayText(bucket)} cannot be listed: ${displayText(name + messageOf(cause))}`,
+    {
+      exitCode: 3,
+      hint: 'Check that this user may list the bucket (s3:ListBucket), then give the same command again with an empty output folder.',
+      cause,
+    },
+  );
+}

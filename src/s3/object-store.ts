@@ -1,0 +1,168 @@
+/**
+ * One bucket of one S3 store, as the transfers see it: the contract every implementation keeps.
+ *
+ * - Keys are byte strings and reach the store byte for byte.
+ * - Bodies are whole buffers, never streams: each call can be repeated.
+ * - Nothing is retried here. A failure is a {@link StoreError} that says what may be done about it,
+ *   and whether the request may have been carried out all the same.
+ * - Every write carries a digest which the store checks before it keeps anything; a write that is cut in
+ *   the middle ends with a connection reset.
+ * - No call waits without an end.
+ * - ETags come and go without their quotes.
+ */
+import type { ObjectKey } from '../object-key.ts';
+import type { Header } from '../wire/signature.ts';
+
+export type StoreErrorKind =
+  /** 404 for an object. */
+  | 'not-found'
+  /** 404 for the bucket itself. */
+  | 'no-such-bucket'
+  /** 404 for an upload: it was completed or aborted. */
+  | 'no-such-upload'
+  /** 412: the condition sent along does not hold. */
+  | 'precondition-failed'
+  /** 409: another operation on the key is under way. */
+  | 'conflict'
+  /** The store found other bytes than the digest sent along tells of. Nothing was kept. */
+  | 'bad-digest'
+  /** 503, 429 and the like: come back later. */
+  | 'throttled'
+  /** Another 5xx. */
+  | 'unavailable'
+  /** 401, 403. */
+  | 'denied'
+  /** 501: the store does not know this operation or header. */
+  | 'not-implemented'
+  /** 3xx: the bucket is elsewhere. Never followed. */
+  | 'redirected'
+  /** Another refusal of this very request; the same again would be refused again. */
+  | 'refused'
+  /** No connection to the store. Nothing was sent. */
+  | 'unreachable'
+  /** The connection broke or timed out before the answer was whole. */
+  | 'network'
+  /** The answer is not S3's: no length, no ETag, an HTML page, a success cut short. */
+  | 'not-s3';
+
+export interface StoreErrorOptions {
+  readonly kind: StoreErrorKind;
+  /** The store's own word where it gave one, else one of this tool. */
+  readonly code: string;
+  /** 0 when there was no answer. */
+  readonly status: number;
+  /** Whether the request may have been carried out although it failed. */
+  readonly mayHaveLanded: boolean;
+  /** Whether a kept connection had been closed by its peer: to be repeated at once, on a fresh one. */
+  readonly stale?: boolean;
+  /** From Retry-After, in ms, not capped. */
+  readonly retryAfterMs?: number | undefined;
+  /** The region the store named, when it told that the bucket is elsewhere. */
+  readonly region?: string | undefined;
+  readonly cause?: unknown;
+}
+
+export class StoreError extends Error {
+  override readonly name = 'StoreError';
+  readonly kind: StoreErrorKind;
+  readonly code: string;
+  readonly status: number;
+  readonly mayHaveLanded: boolean;
+  readonly stale: boolean;
+  readonly retryAfterMs: number | undefined;
+  readonly region: string | undefined;
+
+  constructor(message: string, options: StoreErrorOptions) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.kind = options.kind;
+    this.code = options.code;
+    this.status = options.status;
+    this.mayHaveLanded = options.mayHaveLanded;
+    this.stale = options.stale ?? false;
+    this.retryAfterMs = options.retryAfterMs;
+    this.region = options.region;
+  }
+}
+
+/** What a GET or HEAD tells of an object. */
+export interface ObjectHead {
+  /** Length of the whole object, also when a range of it was asked for. */
+  readonly bytes: number;
+  readonly etag: string;
+  /** Whether the ETag may be the MD5 of the content: 32 hex digits and no encryption that changes it. */
+  readonly etagMayBeMd5: boolean;
+  /** What is copied with the object, as the headers to send when it is written. */
+  readonly metadata: readonly Header[];
+}
+
+export interface ByteRange {
+  readonly first: number;
+  /** Inclusive, as in HTTP. */
+  readonly last: number;
+}
+
+export interface GetOptions {
+  readonly range?: ByteRange;
+  /** Only if the object still has this ETag; else `precondition-failed`. */
+  readonly ifMatch?: string;
+  /**
+   * Called with the head before any content is read; gives the buffer for the content, exactly as
+   * long as the range or the object, or undefined to leave the content unread. May make the content
+   * wait, for a place in memory.
+   */
+  readonly receive: (object: ObjectHead) => Buffer | undefined | Promise<Buffer | undefined>;
+}
+
+export interface GetResult {
+  readonly object: ObjectHead;
+  /** The buffer that `receive` gave, filled; undefined when it gave none. */
+  readonly body: Buffer | undefined;
+}
+
+export interface PutOptions {
+  readonly body: Buffer;
+  readonly metadata: readonly Header[];
+  /** Base64 of the body's MD5. */
+  readonly md5: string;
+}
+
+export interface PutResult {
+  readonly etag: string;
+  /** Whether the ETag may be compared with an MD5; see {@link ObjectHead.etagMayBeMd5}. */
+  readonly etagMayBeMd5: boolean;
+}
+
+export interface UploadedPart {
+  readonly partNumber: number;
+  readonly etag: string;
+}
+
+export interface ObjectStore {
+  /** For messages: `http://host:9000/bucket`. */
+  readonly name: string;
+
+  /** Asks for the bucket with the real keys. */
+  headBucket(): Promise<void>;
+  head(key: ObjectKey): Promise<ObjectHead>;
+  get(key: ObjectKey, options: GetOptions): Promise<GetResult>;
+
+  /** Creates the object; `precondition-failed` when the key is there already, which is then left as it is. */
+  putNew(key: ObjectKey, options: PutOptions): Promise<PutResult>;
+
+  /** @returns the upload's id, an opaque string */
+  createMultipartUpload(key: ObjectKey, metadata: readonly Header[]): Promise<string>;
+  uploadPart(
+    key: ObjectKey,
+    part: { uploadId: string; partNumber: number; body: Buffer; md5: string },
+  ): Promise<UploadedPart>;
+  /** Creates the object from its parts; the condition is {@link putNew}'s. The upload stays when it does not hold. */
+  completeNew(
+    key: ObjectKey,
+    upload: { uploadId: string; parts: readonly UploadedPart[] },
+  ): Promise<PutResult>;
+  /** Also fulfilled when the upload is gone already. */
+  abortMultipartUpload(key: ObjectKey, uploadId: string): Promise<void>;
+
+  /** Ends all connections. */
+  close(): void;
+}

@@ -1,0 +1,203 @@
+/**
+ * Opens a bucket: finds its region, asks for it with the real keys, and puts what can be wrong into an
+ * operator's words.
+ */
+import { MigrateError } from '../errors.ts';
+import { displayText } from '../object-key.ts';
+import type { Endpoint, TimeLimits } from '../wire/connection.ts';
+import type { Credentials } from '../wire/signature.ts';
+import { defaultAddressing, regionOfHost } from './endpoint.ts';
+import { type ObjectStore, StoreError } from './object-store.ts';
+import { type Addressing, WireObjectStore } from './wire-object-store.ts';
+
+export interface BucketAddress {
+  /** For messages: `source`, `destination`. */
+  readonly side: string;
+  /** Prefix of the flags the operator would mend it with: `--src`, `--dest`, `-`. */
+  readonly flagPrefix: string;
+  readonly endpoint: Endpoint;
+  readonly bucket: string;
+  readonly credentials: Credentials;
+  /** Undefined: from the host name, or from the bucket's own answer, else us-east-1. */
+  readonly region: string | undefined;
+  /** Undefined: virtual for AWS, path otherwise. */
+  readonly addressing: Addressing | undefined;
+  readonly limits?: TimeLimits | undefined;
+}
+
+export interface OpenBucket {
+  readonly store: ObjectStore;
+  readonly region: string;
+  readonly addressing: Addressing;
+}
+
+const DEFAULT_REGION = 'us-east-1';
+/** A store that cannot be reached is given another chance before the run is refused. */
+const ATTEMPTS = 3;
+const BETWEEN_ATTEMPTS_MS = 500;
+
+/**
+ * The caller closes the store.
+ *
+ * @throws MigrateError with exit code 3: the side, what is wrong, the likely cause
+ */
+export async function openBucket(address: BucketAddress): Promise<OpenBucket> {
+  const addressing = address.addressing ?? defaultAddressing(address.endpoint.host);
+  const fromHost = address.region ?? regionOfHost(address.endpoint.host);
+  const first = connect(address, fromHost ?? DEFAULT_REGION, addressing);
+  try {
+    await headBucket(first.store);
+    return first;
+  } catch (error) {
+    first.store.close();
+    const told = error instanceof StoreError ? error.region : undefined;
+    if (fromHost !== undefined || told === undefined || told === first.region) {
+      throw explained(error, address, first.store.name);
+    }
+    const second = connect(address, told, addressing);
+    try {
+      await headBucket(second.store);
+      return second;
+    } catch (secondError) {
+      second.store.close();
+      throw explained(secondError, address, second.store.name);
+    }
+  }
+}
+
+function connect(address: BucketAddress, region: string, addressing: Addressing): OpenBucket {
+  const { endpoint, bucket, credentials, limits } = address;
+  const store = new WireObjectStore({ endpoint, bucket, credentials, region, addressing, limits });
+  return { store, region, addressing };
+}
+
+async function headBucket(store: ObjectStore): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await store.headBucket();
+      return;
+    } catch (error) {
+      const passing =
+        error instanceof StoreError &&
+        (error.kind === 'throttled' || error.kind === 'unavailable' || error.kind === 'network');
+      if (!passing || attempt === ATTEMPTS) throw error;
+      await new Promise((resolve) => setTimeout(resolve, BETWEEN_ATTEMPTS_MS * attempt));
+    }
+  }
+}
+
+function explained(error: unknown, address: BucketAddress, name: string): unknown {
+  if (!(error instanceof StoreError)) return error;
+  const { side, flagPrefix } = address;
+  const [what, hint] = finding(error, flagPrefix);
+  return new MigrateError(`${side} ${displayText(name)}: ${what}`, {
+    exitCode: 3,
+    hint,
+    cause: error,
+  });
+}
+
+function finding(error: StoreError, prefix: string): [what: string, hint: string] {
+  const flag = (name: string): string => (prefix === '-' ? `--${name}` : `${prefix}-${name}`);
+  const status = error.status === 0 ? '' : ` (status ${error.status})`;
+  switch (error.kind) {
+    case 'denied':
+      return [
+        `access denied${status}`,
+        `Check ${flag('key')} and ${flag('secret')}, that this user may use the bucket, and this host's clock (date -u).`,
+      ];
+    case 'not-found':
+    case 'no-such-bucket':
+      return [`there is no such bucket${status}`, `Check ${flag('bucket')} and ${flag('url')}.`];
+    case 'redirected':
+      return [
+        `the bucket is elsewhere${status}${error.region === undefined ? '' : `: in region ${displayText(error.region)}`}`,
+        `Give the endpoint of the bucket's own region with ${flag('url')}, and ${flag('region')}.`,
+      ];
+    case 'unreachable':
+      return [unreachable(error), unreachableHint(error, flag)];
+    case 'network':
+      return [
+        error.message,
+        `Check ${flag('url')}: is an S3 service listening there, and is http or https right?`,
+      ];
+    case 'precondition-failed':
+    case 'conflict':
+    case 'bad-digest':
+    case 'throttled':
+    case 'unavailable':
+    case 'not-implemented':
+    case 'no-such-upload':
+    case 'refused':
+    case 'not-s3':
+      return [
+        `${displayText(error.code)}: ${displayText(error.message)}`,
+        `Check ${flag('url')}: it must be an S3 endpoint.`,
+      ];
+  }
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'connection refused',
+  EHOSTUNREACH: 'host unreachable',
+  ENETUNREACH: 'network unreachable',
+  ETIMEDOUT: 'connection timed out',
+  ENOTFOUND: 'the host name is not known',
+  EAI_AGAIN: 'the host name cannot be looked up now',
+  SELF_SIGNED_CERT_IN_CHAIN: 'its certificate is signed by an unknown authority',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is self-signed',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its certificate is signed by an unknown authority',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'its certificate is signed by an unknown authority',
+  CERT_HAS_EXPIRED: 'its certificate has expired',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another host name',
+  ERR_SSL_WRONG_VERSION_NUMBER: 'it does not speak TLS: http instead of https?',
+  EPROTO: 'it does not speak TLS: http instead of https?',
+};
+
+/** Node's code of what is below, where it has one. */
+function nodeCode(error: StoreError): string | undefined {
+  const { cause } = error;
+  const first: unknown = cause instanceof AggregateError ? cause.errors[0] : cause;
+  return first instanceof Error && 'code' in first && typeof first.code === 'string'
+    ? first.code
+    : undefined;
+}
+
+function unreachable(error: StoreError): string {
+  const code = nodeCode(error);
+  if (code === undefined) return displayText(error.message);
+  return `${REASONS[code] ?? 'no connection'} (${code})`;
+}
+
+function unreachableHint(error: StoreError, flag: (name: string) => string): string {
+  const code = nodeCode(error) ?? '';
+  if (/CERT|SIGNED|ISSUER|LEAF/.test(code)) {
+    return `Give the certificate of its authority with ${flag('ca-file')}, or, knowing what it means, ${flag('insecure')}.`;
+  }
+  if (/SSL|EPROTO/.test(code)) return `Check the scheme and the port of ${flag('url')}.`;
+  return `Check ${flag('url')}, and that the service runs and can be reached from this host.`;
+}
+
+/**
+ * Opens both buckets of a migration; the caller closes their stores.
+ *
+ * @throws MigrateError as {@link openBucket}; the source's first. Nothing stays open then
+ */
+export async function openBuckets(addresses: {
+  readonly source: BucketAddress;
+  readonly destination: BucketAddress;
+}): Promise<{ source: ObjectStore; destination: ObjectStore }> {
+  const [source, destination] = await Promise.allSettled([
+    openBucket(addresses.source),
+    openBucket(addresses.destination),
+  ]);
+  if (source.status === 'fulfilled' && destination.status === 'fulfilled') {
+    return { source: source.value.store, destination: destination.value.store };
+  }
+  for (const opened of [source, destination]) {
+    if (opened.status === 'fulfilled') opened.value.store.close();
+  }
+  throw source.status === 'rejected'
+    ? (source.reason as Error)
+    : ((destination as PromiseRejectedResult).reason as Error);
+}

@@ -1,0 +1,411 @@
+/**
+ * An {@link ObjectStore} over the wire client: what each S3 call sends, and what its answers mean.
+ */
+import { hash } from 'node:crypto';
+import type { ObjectKey } from '../object-key.ts';
+import { WireClient } from '../wire/client.ts';
+import type { Answer, BodyReceiver, Endpoint, TimeLimits } from '../wire/connection.ts';
+import { encodePath } from '../wire/percent-encoding.ts';
+import { parseLength, type ResponseHead, type ResponseHeaders } from '../wire/response-head.ts';
+import type { Credentials, Header } from '../wire/signature.ts';
+import { WireError } from '../wire/wire-error.ts';
+import { metadataOf } from './metadata.ts';
+import type {
+  ByteRange,
+  GetOptions,
+  GetResult,
+  ObjectHead,
+  ObjectStore,
+  PutOptions,
+  PutResult,
+  UploadedPart,
+} from './object-store.ts';
+import { StoreError, type StoreErrorKind } from './object-store.ts';
+import { elementText, escapeText, isErrorDocument } from './xml.ts';
+
+export type Addressing = 'path' | 'virtual';
+
+export interface WireObjectStoreOptions {
+  readonly endpoint: Endpoint;
+  readonly bucket: string;
+  readonly region: string;
+  readonly credentials: Credentials;
+  readonly addressing: Addressing;
+  readonly limits?: TimeLimits | undefined;
+}
+
+/** Most bytes of an error or another short answer that are read. */
+const MAX_DOCUMENT_BYTES = 64 * 1024;
+/** A store may put ten thousand parts together before it answers. */
+const COMPLETE_FIRST_BYTE_MS = 15 * 60_000;
+const CREATE_ONLY: Header = ['if-none-match', '*'];
+const MD5_HEX = /^[0-9a-fA-F]{32}$/;
+
+const collectDocument = (): BodyReceiver => ({ kind: 'collect', limit: MAX_DOCUMENT_BYTES });
+
+export class WireObjectStore implements ObjectStore {
+  readonly name: string;
+  readonly #client: WireClient;
+  readonly #host: string | undefined;
+  /** Of the bucket, without a slash at its end; empty with virtual-host addressing. */
+  readonly #root: string;
+
+  constructor({
+    endpoint,
+    bucket,
+    region,
+    credentials,
+    addressing,
+    limits,
+  }: WireObjectStoreOptions) {
+    this.#client = new WireClient({ endpoint, credentials, region, limits });
+    const host = endpoint.host.includes(':') ? `[${endpoint.host}]` : endpoint.host;
+    const scheme = endpoint.tls === undefined ? 'http' : 'https';
+    this.name = `${scheme}://${host}:${endpoint.port}/${bucket}`;
+    this.#host = addressing === 'virtual' ? `${bucket}.${endpoint.host}` : undefined;
+    this.#root = addressing === 'virtual' ? '' : `/${encodePath(bucket)}`;
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+
+  async headBucket(): Promise<void> {
+    await this.#call({
+      method: 'HEAD',
+      path: this.#root === '' ? '/' : this.#root,
+      repeatable: true,
+    });
+  }
+
+  async head(key: ObjectKey): Promise<ObjectHead> {
+    const { head } = await this.#call({ method: 'HEAD', path: this.#path(key), repeatable: true });
+    const bytes = parseLength(head.headers.get('content-length') ?? '');
+    if (bytes === undefined)
+      throw notS3(head, 'no-length', 'the answer to HEAD has no Content-Length');
+    return objectHead(head, bytes);
+  }
+
+  async get(key: ObjectKey, { range, ifMatch, receive }: GetOptions): Promise<GetResult> {
+    const headers: Header[] = [];
+    if (range !== undefined) headers.push(['range', `bytes=${range.first}-${range.last}`]);
+    if (ifMatch !== undefined) headers.push(['if-match', quoted(ifMatch)]);
+    let object: ObjectHead | undefined;
+    const answer = await this.#call({
+      method: 'GET',
+      path: this.#path(key),
+      headers,
+      repeatable: true,
+      receive: (head) => {
+        object = range === undefined ? wholeObject(head) : rangeOfObject(head, range);
+        const buffer = receive(object);
+        return buffer instanceof Promise ? buffer.then(receiverInto) : receiverInto(buffer);
+      },
+    });
+    return { object: object as ObjectHead, body: answer.whole ? answer.body : undefined };
+  }
+
+  async putNew(key: ObjectKey, { body, metadata, md5 }: PutOptions): Promise<PutResult> {
+    const { head } = await this.#call({
+      method: 'PUT',
+      path: this.#path(key),
+      headers: [...metadata, CREATE_ONLY, ['content-md5', md5]],
+      body,
+      repeatable: false,
+    });
+    return putResult(head.headers, head.headers.get('etag'), head);
+  }
+
+  async createMultipartUpload(key: ObjectKey, metadata: readonly Header[]): Promise<string> {
+    const answer = await this.#call({
+      method: 'POST',
+      path: this.#path(key),
+      query: [['uploads', '']],
+      headers: metadata,
+      repeatable: false,
+    });
+    const uploadId = elementText(answer.body.toString('utf8'), 'UploadId');
+    if (uploadId === undefined || uploadId === '') {
+      throw notS3(
+        answer.head,
+        'no-upload-id',
+        'the answer to CreateMultipartUpload has no UploadId',
+      );
+    }
+    return uploadId;
+  }
+
+  async uploadPart(
+    key: ObjectKey,
+    {
+      uploadId,
+      partNumber,
+      body,
+      md5,
+    }: { uploadId: string; partNumber: number; body: Buffer; md5: string },
+  ): Promise<UploadedPart> {
+    const { head } = await this.#call({
+      method: 'PUT',
+      path: this.#path(key),
+      query: [
+        ['partNumber', String(partNumber)],
+        ['uploadId', Buffer.from(uploadId, 'utf8').toString('latin1')],
+      ],
+      headers: [['content-md5', md5]],
+      body,
+      repeatable: true,
+    });
+    const etag = head.headers.get('etag');
+    if (etag === undefined) throw notS3(head, 'no-etag', 'the answer to UploadPart has no ETag');
+    return { partNumber, etag: unquoted(etag) };
+  }
+
+  async completeNew(
+    key: ObjectKey,
+    { uploadId, parts }: { uploadId: string; parts: readonly UploadedPart[] },
+  ): Promise<PutResult> {
+    const listed = parts
+      .map(
+        ({ partNumber, etag }) =>
+          `<Part><PartNumber>${partNumber}</PartNumber><ETag>${escapeText(quoted(etag))}</ETag></Part>`,
+      )
+      .join('');
+    const body = Buffer.from(
+      `<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${listed}</CompleteMultipartUpload>`,
+      'latin1',
+    );
+    const { head, body: document } = await this.#call({
+      method: 'POST',
+      path: this.#path(key),
+      query: [['uploadId', Buffer.from(uploadId, 'utf8').toString('latin1')]],
+      headers: [CREATE_ONLY, ['content-type', 'application/xml']],
+      body,
+      payloadHash: sha256Hex(body),
+      repeatable: false,
+      firstByteMs: COMPLETE_FIRST_BYTE_MS,
+    });
+    const xml = document.toString('utf8');
+    // S3 sends the status before the parts are put together; what went wrong then comes in the body.
+    if (isErrorDocument(xml)) throw refusal(head, xml, true);
+    return putResult(head.headers, elementText(xml, 'ETag'), head);
+  }
+
+  async abortMultipartUpload(key: ObjectKey, uploadId: string): Promise<void> {
+    try {
+      await this.#call({
+        method: 'DELETE',
+        path: this.#path(key),
+        query: [['uploadId', Buffer.from(uploadId, 'utf8').toString('latin1')]],
+        repeatable: true,
+      });
+    } catch (error) {
+      if (!(error instanceof StoreError && error.status === 404)) throw error;
+    }
+  }
+
+  #path(key: ObjectKey): string {
+    return `${this.#root}/${encodePath(key)}`;
+  }
+
+  /** One exchange whose answer has a 2xx status, or a StoreError. */
+  async #call(request: CallRequest): Promise<Answer> {
+    const receive = request.receive ?? collectDocument;
+    let answer: Answer;
+    try {
+      answer = await this.#client.exchange({
+        ...request,
+        host: this.#host,
+        receive: (head) => (isSuccess(head) ? receive(head) : collectDocument()),
+      });
+    } catch (error) {
+      throw storeErrorOf(error, request.method);
+    }
+    if (isSuccess(answer.head)) return answer;
+    throw refusal(answer.head, answer.body.toString('utf8'), false);
+  }
+}
+
+function receiverInto(buffer: Buffer | undefined): BodyReceiver {
+  return buffer === undefined ? { kind: 'stop' } : { kind: 'into', buffer };
+}
+
+interface CallRequest {
+  readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE';
+  readonly path: string;
+  readonly query?: readonly (readonly [string, string])[];
+  readonly headers?: readonly Header[];
+  readonly body?: Buffer;
+  readonly payloadHash?: string;
+  readonly repeatable: boolean;
+  readonly firstByteMs?: number;
+  readonly receive?: (head: ResponseHead) => BodyReceiver | Promise<BodyReceiver>;
+}
+
+function isSuccess(head: ResponseHead): boolean {
+  return head.status >= 200 && head.status < 300;
+}
+
+function wholeObject(head: ResponseHead): ObjectHead {
+  const bytes = parseLength(head.headers.get('content-length') ?? '');
+  // Without a length nothing tells a whole body from one that was cut.
+  if (head.status !== 200 || bytes === undefined) {
+    throw notS3(
+      head,
+      'no-length',
+      `GET was answered with status ${head.status} and no Content-Length`,
+    );
+  }
+  return objectHead(head, bytes);
+}
+
+function rangeOfObject(head: ResponseHead, { first, last }: ByteRange): ObjectHead {
+  const range = /^bytes ([0-9]{1,16})-([0-9]{1,16})\/([0-9]{1,16})$/.exec(
+    head.headers.get('content-range') ?? '',
+  );
+  const length = parseLength(head.headers.get('content-length') ?? '');
+  if (
+    head.status !== 206 ||
+    Number(range?.[1]) !== first ||
+    Number(range?.[2]) !== last ||
+    length !== last - first + 1
+  ) {
+    throw notS3(head, 'wrong-range', `GET of bytes ${first}-${last} was answered with other bytes`);
+  }
+  return objectHead(head, Number(range?.[3]));
+}
+
+function objectHead(head: ResponseHead, bytes: number): ObjectHead {
+  const etag = head.headers.get('etag');
+  if (etag === undefined) throw notS3(head, 'no-etag', 'the answer has no ETag');
+  return {
+    bytes,
+    etag: unquoted(etag),
+    etagMayBeMd5: etagMayBeMd5(head.headers, unquoted(etag)),
+    metadata: metadataOf(head.headers),
+  };
+}
+
+/** https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html: not with SSE-KMS or SSE-C, nor of multipart uploads. */
+function etagMayBeMd5(headers: ResponseHeaders, etag: string): boolean {
+  const encryption = headers.get('x-amz-server-side-encryption');
+  return (
+    MD5_HEX.test(etag) &&
+    (encryption === undefined || encryption === 'AES256') &&
+    !headers.has('x-amz-server-side-encryption-customer-algorithm')
+  );
+}
+
+function putResult(
+  headers: ResponseHeaders,
+  etag: string | undefined,
+  head: ResponseHead,
+): PutResult {
+  if (etag === undefined || etag === '') throw notS3(head, 'no-etag', 'the answer has no ETag');
+  const bare = unquoted(etag);
+  return { etag: bare, etagMayBeMd5: etagMayBeMd5(headers, bare) };
+}
+
+function quoted(etag: string): string {
+  return `"${etag}"`;
+}
+
+function unquoted(etag: string): string {
+  return etag.replace(/^(?:W\/)?"(.*)"$/, '$1');
+}
+
+function sha256Hex(bytes: Buffer): string {
+  return hash('sha256', bytes, 'hex');
+}
+
+function notS3(head: ResponseHead, code: string, message: string): StoreError {
+  return new StoreError(message, {
+    kind: 'not-s3',
+    code,
+    status: head.status,
+    mayHaveLanded: true,
+  });
+}
+
+/** What an answer with an error means. */
+function refusal(head: ResponseHead, xml: string, mayHaveLanded: boolean): StoreError {
+  const isS3Error = isErrorDocument(xml);
+  const code = (isS3Error ? elementText(xml, 'Code') : undefined) ?? `HTTP ${head.status}`;
+  const text = isS3Error ? elementText(xml, 'Message') : undefined;
+  const kind = refusalKind(head.status, code, isS3Error || xml === '');
+  return new StoreError(text === undefined || text === '' ? `status ${head.status}` : text, {
+    kind,
+    code,
+    status: head.status,
+    mayHaveLanded: mayHaveLanded || head.status >= 500,
+    retryAfterMs: retryAfterMs(head.headers.get('retry-after')),
+    region: head.headers.get('x-amz-bucket-region') ?? elementText(xml, 'Region'),
+  });
+}
+
+const KINDS_BY_CODE: Readonly<Record<string, StoreErrorKind>> = {
+  NoSuchBucket: 'no-such-bucket',
+  NoSuchUpload: 'no-such-upload',
+  BadDigest: 'bad-digest',
+  InvalidDigest: 'bad-digest',
+  XAmzContentChecksumMismatch: 'bad-digest',
+  XAmzContentSHA256Mismatch: 'bad-digest',
+  RequestTimeout: 'network',
+  IncompleteBody: 'network',
+  SlowDown: 'throttled',
+  SlowDownRead: 'throttled',
+  SlowDownWrite: 'throttled',
+  TooManyRequests: 'throttled',
+  ServiceUnavailable: 'throttled',
+  InternalError: 'unavailable',
+  NotImplemented: 'not-implemented',
+  AuthorizationHeaderMalformed: 'redirected',
+};
+
+function refusalKind(status: number, code: string, fromS3: boolean): StoreErrorKind {
+  const byCode = KINDS_BY_CODE[code];
+  if (byCode !== undefined) return byCode;
+  // A page from a proxy says nothing about the object.
+  if (!fromS3 && status < 500 && status !== 429) return 'not-s3';
+  if (status >= 300 && status < 400) return 'redirected';
+  switch (status) {
+    case 401:
+    case 403:
+      return 'denied';
+    case 404:
+      return 'not-found';
+    case 409:
+      return 'conflict';
+    case 412:
+      return 'precondition-failed';
+    case 429:
+    case 503:
+      return 'throttled';
+    case 501:
+      return 'not-implemented';
+    default:
+      return status >= 500 ? 'unavailable' : 'refused';
+  }
+}
+
+/** RFC 9110, section 10.2.3: seconds or a date. */
+function retryAfterMs(value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  if (/^[0-9]{1,10}$/.test(value)) return Number(value) * 1000;
+  const date = Date.parse(value);
+  return Number.isNaN(date) ? undefined : Math.max(0, date - Date.now());
+}
+
+/** What a failed exchange means. */
+function storeErrorOf(error: unknown, method: string): StoreError {
+  if (!(error instanceof WireError)) throw error;
+  if (error.cause instanceof StoreError) return error.cause;
+  const unreachable = error.code === 'connect-failed' || error.code === 'connect-timeout';
+  return new StoreError(`${method}: ${error.message}`, {
+    kind: unreachable ? 'unreachable' : error.code === 'malformed' ? 'not-s3' : 'network',
+    code: error.code,
+    status: 0,
+    mayHaveLanded: error.sent,
+    stale: error.stale,
+    cause: error.cause,
+  });
+}

@@ -1,0 +1,224 @@
+/**
+ * Copies one large object: ranged GETs pinned to one version of it, and a multipart upload whose
+ * completion carries the condition.
+ *
+ * Parts are copied side by side with those of other objects. An upload that does not end in an object is
+ * aborted.
+ */
+import type { Outcome } from '../domain.ts';
+import type { ObjectKey } from '../object-key.ts';
+import { type ObjectHead, StoreError, type UploadedPart } from '../s3/object-store.ts';
+import type { CopyContext, CopyState } from './copy-context.ts';
+import { base64ToHex, md5Base64, multipartEtag } from './digest.ts';
+import { resolveExisting } from './existing-object.ts';
+import { type PartRange, planParts } from './part-plan.ts';
+import { isPassing, waitBeforeRetry } from './retry.ts';
+import { at, TransferError, wrongEtag } from './transfer-error.ts';
+
+interface CopiedPart extends UploadedPart {
+  /** Base64. */
+  readonly md5: string;
+}
+
+export async function copyInParts(
+  key: ObjectKey,
+  object: ObjectHead,
+  context: CopyContext,
+  state: CopyState,
+): Promise<Outcome> {
+  // A HEAD is cheaper than to read and send gigabytes that the condition refuses in the end.
+  if (await isThere(key, context)) return resolveExisting(key, context, state);
+  const { destination, counters } = context;
+  const uploadId = await at('destination', destination.createMultipartUpload(key, object.metadata));
+  let completed = false;
+  try {
+    const parts = await copyParts({ key, object, uploadId }, context);
+    counters.downloaded++;
+    const etag = multipartEtag(parts.map(({ md5 }) => md5));
+    const outcome = await complete({ key, object, uploadId }, { parts, etag }, context, state);
+    completed = outcome.kind === 'copied';
+    return outcome;
+  } finally {
+    if (!completed) await abort(key, uploadId, context);
+  }
+}
+
+interface Upload {
+  readonly key: ObjectKey;
+  readonly object: ObjectHead;
+  readonly uploadId: string;
+}
+
+async function isThere(key: ObjectKey, { destination }: CopyContext): Promise<boolean> {
+  try {
+    await at('destination', destination.head(key));
+    return true;
+  } catch (error) {
+    // Without the permission to list, AWS answers 403 for a missing key: the condition decides later.
+    if (error instanceof TransferError && (error.kind === 'not-found' || error.kind === 'denied')) {
+      return false;
+    }
+    throw error;
+  }
+}
+
+/** Copies all parts; once one has failed no further is begun, and those under way are waited for. */
+async function copyParts(upload: Upload, context: CopyContext): Promise<CopiedPart[]> {
+  const copied: CopiedPart[] = [];
+  const underWay = new Set<Promise<void>>();
+  let failure: { readonly error: unknown } | undefined;
+  for (const range of planParts(upload.object.bytes)) {
+    if (failure !== undefined) break;
+    const part = context
+      .partTurn(async () => {
+        if (failure === undefined)
+          copied[range.partNumber - 1] = await copyPart(range, upload, context);
+      })
+      .catch((error: unknown) => {
+        failure ??= { error };
+      })
+      .finally(() => underWay.delete(part));
+    underWay.add(part);
+    if (underWay.size >= context.partWindow) await Promise.race(underWay);
+  }
+  await Promise.all(underWay);
+  if (failure !== undefined) throw failure.error;
+  return copied;
+}
+
+/** One part, tried again by itself: what the others have done is not lost to a passing fault. */
+async function copyPart(
+  range: PartRange,
+  upload: Upload,
+  context: CopyContext,
+): Promise<CopiedPart> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await attemptPart(range, upload, context);
+    } catch (error) {
+      if (!(error instanceof TransferError)) throw error;
+      const wait = waitBeforeRetry(error.cause, attempt, context.retry);
+      if (wait === undefined) throw isPassing(error.cause) ? exhausted(error) : error;
+      context.counters.retries++;
+      await context.retry.sleep(wait);
+    }
+  }
+}
+
+/** What has used up its own attempts must not make the whole object start again as many times. */
+function exhausted({ side, cause }: TransferError): TransferError {
+  const { code, status, mayHaveLanded } = cause;
+  return new TransferError(
+    side,
+    new StoreError(cause.message, { kind: 'refused', code, status, mayHaveLanded, cause }),
+  );
+}
+
+async function attemptPart(
+  { partNumber, first, last }: PartRange,
+  { key, object, uploadId }: Upload,
+  { source, destination, budget, counters }: CopyContext,
+): Promise<CopiedPart> {
+  const bytes = last - first + 1;
+  await budget.take(bytes);
+  try {
+    const { body } = await at(
+      'source',
+      source.get(key, {
+        range: { first, last },
+        ifMatch: object.etag,
+        receive: (head) => {
+          if (head.bytes !== object.bytes) throw changed(object.bytes, head.bytes);
+          return Buffer.allocUnsafe(bytes);
+        },
+      }),
+    );
+    counters.downloadedBytes += bytes;
+    const part = body as Buffer;
+    const md5 = md5Base64(part);
+    const uploaded = await at(
+      'destination',
+      destination.uploadPart(key, { uploadId, partNumber, body: part, md5 }),
+    );
+    counters.uploadedBytes += bytes;
+    return { ...uploaded, md5 };
+  } finally {
+    budget.release(bytes);
+  }
+}
+
+function changed(before: number, now: number): StoreError {
+  return new StoreError(`the object changed while it was copied: from ${before} to ${now} bytes`, {
+    kind: 'precondition-failed',
+    code: 'changed',
+    status: 206,
+    mayHaveLanded: false,
+  });
+}
+
+/** Completes the upload, tried again by itself: a lost answer must not cost the copy of a whole large object. */
+async function complete(
+  upload: Upload,
+  made: MadeParts,
+  context: CopyContext,
+  state: CopyState,
+): Promise<Outcome> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await attemptComplete(upload, made, context);
+    } catch (error) {
+      if (!(error instanceof TransferError)) throw error;
+      if (error.cause.mayHaveLanded) {
+        state.mayHaveLanded = {
+          etag: made.etag,
+          bytes: upload.object.bytes,
+          uncountedBytes: 0,
+        };
+      }
+      const gone = error.kind === 'no-such-upload' && state.mayHaveLanded !== undefined;
+      if (gone || error.kind === 'precondition-failed') {
+        return resolveExisting(upload.key, context, state);
+      }
+      // After a conflict S3 wants the whole upload made anew: that is the object's next attempt.
+      if (error.kind === 'conflict') throw error;
+      const wait = waitBeforeRetry(error.cause, attempt, context.retry);
+      if (wait === undefined) throw isPassing(error.cause) ? exhausted(error) : error;
+      context.counters.retries++;
+      await context.retry.sleep(wait);
+    }
+  }
+}
+
+interface MadeParts {
+  readonly parts: readonly CopiedPart[];
+  /** What the object's ETag must be where the store makes it of the parts' MD5s. */
+  readonly etag: string;
+}
+
+async function attemptComplete(
+  { key, object, uploadId }: Upload,
+  { parts, etag }: MadeParts,
+  { destination }: CopyContext,
+): Promise<Outcome> {
+  const done = await at('destination', destination.completeNew(key, { uploadId, parts }));
+  // A store whose parts' ETags are their MD5s makes the object's ETag of them; others' tell nothing.
+  const comparable = parts.every((part) => part.etag.toLowerCase() === base64ToHex(part.md5));
+  if (comparable && done.etag.toLowerCase() !== etag) throw wrongEtag(done.etag, etag);
+  const detail = comparable ? 'etag-parts' : 'length-only';
+  return { kind: 'copied', key, bytes: object.bytes, etag: done.etag, detail };
+}
+
+/** An upload that cannot be aborted is left to the store's own clean-up rule; the object's outcome stands. */
+async function abort(key: ObjectKey, uploadId: string, context: CopyContext): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await context.destination.abortMultipartUpload(key, uploadId);
+      return;
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      const wait = waitBeforeRetry(error, attempt, context.retry);
+      if (wait === undefined) return;
+      await context.retry.sleep(wait);
+    }
+  }
+}

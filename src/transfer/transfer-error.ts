@@ -1,0 +1,50 @@
+/**
+ * A store's failure in the middle of a transfer, with the side it happened on.
+ */
+import type { Side } from '../domain.ts';
+import { StoreError, type StoreErrorKind } from '../s3/object-store.ts';
+
+export class TransferError extends Error {
+  override readonly name = 'TransferError';
+  override readonly cause: StoreError;
+  readonly side: Side;
+
+  constructor(side: Side, cause: StoreError) {
+    super(cause.message);
+    this.side = side;
+    this.cause = cause;
+  }
+
+  get kind(): StoreErrorKind {
+    return this.cause.kind;
+  }
+
+  get code(): string {
+    return this.cause.code;
+  }
+
+  get stale(): boolean {
+    return this.cause.stale;
+  }
+}
+
+/** Wraps what a store throws with the side it came from. */
+export async function at<T>(side: Side, exchange: Promise<T>): Promise<T> {
+  try {
+    return await exchange;
+  } catch (error) {
+    throw error instanceof StoreError ? new TransferError(side, error) : error;
+  }
+}
+
+export function wrongEtag(actual: string, expected: string): TransferError {
+  return new TransferError(
+    'destination',
+    new StoreError(`the destination acknowledged ETag ${actual} where ${expected} was sent`, {
+      kind: 'refused',
+      code: 'wrong-etag',
+      status: 200,
+      mayHaveLanded: true,
+    }),
+  );
+}

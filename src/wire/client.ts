@@ -1,0 +1,218 @@
+/**
+ * Signed exchanges with one S3 endpoint over a pool of kept connections.
+ *
+ * Every exchange has a connection of its own while it lasts; there is no pipelining, so there are as
+ * many connections as exchanges at once. A connection that was closed while idle costs a repeatable request
+ * nothing: it goes out again on a fresh one. A clock that differs from the server's is corrected from
+ * the server's Date. Anything else is the caller's to retry.
+ */
+import { isIPv6 } from 'node:net';
+import { performance } from 'node:perf_hooks';
+import {
+  type Answer,
+  type BodyReceiver,
+  Connection,
+  type Endpoint,
+  TIME_LIMITS,
+  type TimeLimits,
+} from './connection.ts';
+import { encodeQuery } from './percent-encoding.ts';
+import type { ResponseHead } from './response-head.ts';
+import {
+  type Credentials,
+  EMPTY_PAYLOAD,
+  type Header,
+  Signer,
+  UNSIGNED_PAYLOAD,
+} from './signature.ts';
+import { WireError } from './wire-error.ts';
+
+export interface ClientOptions {
+  readonly endpoint: Endpoint;
+  readonly credentials: Credentials;
+  readonly region: string;
+  readonly limits?: TimeLimits | undefined;
+}
+
+export interface SignedRequest {
+  readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE';
+  /** Name for the Host header without a port; the endpoint's own unless given (virtual-host addressing). */
+  readonly host?: string | undefined;
+  /** Percent-encoded, beginning with `/`. */
+  readonly path: string;
+  /** Names and values as byte strings, not encoded. */
+  readonly query?: readonly (readonly [name: string, value: string])[];
+  readonly headers?: readonly Header[];
+  /** Must be covered by a digest header (Content-MD5 or x-amz-checksum-*) or by `payloadHash`. */
+  readonly body?: Buffer | undefined;
+  /** Hex SHA-256 of the body, where it is to be signed itself. */
+  readonly payloadHash?: string | undefined;
+  /** Whether doing it twice is the same as doing it once, answer included. */
+  readonly repeatable: boolean;
+  /** For requests that a server may take minutes to answer. */
+  readonly firstByteMs?: number | undefined;
+  readonly receive: (head: ResponseHead) => BodyReceiver | Promise<BodyReceiver>;
+}
+
+/** A kept connection older than this is not trusted with a request: common servers close after 5 s. */
+const MAX_IDLE_MS = 4_000;
+const WATCH_EVERY_MS = 500;
+/** Differences of the clocks below this are left alone: stores take 15 minutes, and Date counts whole seconds. */
+const SKEW_TOLERANCE_MS = 60_000;
+
+interface IdleConnection {
+  readonly connection: Connection;
+  readonly since: number;
+}
+
+export class WireClient {
+  readonly #options: ClientOptions;
+  readonly #signer: Signer;
+  readonly #limits: TimeLimits;
+  readonly #authority: string;
+  readonly #idle: IdleConnection[] = [];
+  readonly #open = new Set<Connection>();
+  readonly #watchdog: NodeJS.Timeout;
+  #tlsSession: Buffer | undefined;
+  #clockOffsetMs = 0;
+
+  constructor(options: ClientOptions) {
+    this.#options = options;
+    this.#signer = new Signer(options.credentials, options.region);
+    this.#limits = options.limits ?? TIME_LIMITS;
+    this.#authority = authority(options.endpoint, options.endpoint.host);
+    this.#watchdog = setInterval(() => this.#watch(), WATCH_EVERY_MS);
+    this.#watchdog.unref();
+  }
+
+  /** What the server's clock is ahead of this host's, in ms, as far as it had to be noticed. */
+  get clockOffsetMs(): number {
+    return this.#clockOffsetMs;
+  }
+
+  /**
+   * @throws WireError; also with answers that have error statuses the promise is fulfilled
+   */
+  async exchange(request: SignedRequest): Promise<Answer> {
+    const answer = await this.#exchangeOnce(request);
+    if (answer.head.status !== 403 || !this.#correctClock(answer.head)) return answer;
+    return this.#exchangeOnce(request);
+  }
+
+  /** Ends all connections; exchanges under way are rejected with `aborted`. */
+  close(): void {
+    clearInterval(this.#watchdog);
+    for (const connection of this.#open) connection.abort('the client was closed');
+    this.#idle.length = 0;
+  }
+
+  async #exchangeOnce(request: SignedRequest): Promise<Answer> {
+    const head = this.#signedHead(request);
+    const exchange = {
+      method: request.method,
+      head,
+      body: request.body,
+      limits:
+        request.firstByteMs === undefined
+          ? this.#limits
+          : { ...this.#limits, firstByteMs: request.firstByteMs },
+      receive: request.receive,
+    };
+    const kept = this.#takeIdle();
+    if (kept === undefined) return this.#on(this.#connect(), exchange);
+    try {
+      return await this.#on(kept, exchange);
+    } catch (error) {
+      if (!(error instanceof WireError && error.stale && request.repeatable)) throw error;
+      return this.#on(this.#connect(), exchange);
+    }
+  }
+
+  async #on(
+    connection: Connection,
+    exchange: Parameters<Connection['exchange']>[0],
+  ): Promise<Answer> {
+    const answer = await connection.exchange(exchange, performance.now());
+    if (!connection.closed) this.#idle.push({ connection, since: performance.now() });
+    return answer;
+  }
+
+  #takeIdle(): Connection | undefined {
+    // The one used last: the others get old and are ended, so a quiet pool shrinks.
+    for (let kept = this.#idle.pop(); kept !== undefined; kept = this.#idle.pop()) {
+      if (kept.connection.closed) continue;
+      if (performance.now() - kept.since <= MAX_IDLE_MS) return kept.connection;
+      kept.connection.abort('idle for too long');
+    }
+    return undefined;
+  }
+
+  #connect(): Connection {
+    const connection = new Connection(
+      this.#options.endpoint,
+      performance.now(),
+      this.#tlsSession,
+      (session) => {
+        this.#tlsSession = session;
+      },
+    );
+    this.#open.add(connection);
+    connection.onClosed = () => this.#open.delete(connection);
+    return connection;
+  }
+
+  #watch(): void {
+    const now = performance.now();
+    for (const connection of this.#open) connection.watch(now);
+    while (this.#idle[0] !== undefined && now - this.#idle[0].since > MAX_IDLE_MS) {
+      this.#idle.shift()?.connection.abort('idle for too long');
+    }
+  }
+
+  #signedHead(request: SignedRequest): string {
+    const host =
+      request.host === undefined
+        ? this.#authority
+        : authority(this.#options.endpoint, request.host);
+    const query = canonicalQuery(request.query ?? []);
+    const headers = request.headers ?? [];
+    const payloadHash =
+      request.payloadHash ?? (request.body === undefined ? EMPTY_PAYLOAD : UNSIGNED_PAYLOAD);
+    const added = this.#signer.sign(
+      { method: request.method, path: request.path, query, host, headers, payloadHash },
+      Date.now() + this.#clockOffsetMs,
+    );
+    const target = query === '' ? request.path : `${request.path}?${query}`;
+    let head = `${request.method} ${target} HTTP/1.1\r\nhost: ${host}\r\n`;
+    for (const [name, value] of headers) head += `${name}: ${value}\r\n`;
+    for (const [name, value] of added) head += `${name}: ${value}\r\n`;
+    if (request.body !== undefined) head += `content-length: ${request.body.length}\r\n`;
+    else if (request.method === 'PUT' || request.method === 'POST') head += 'content-length: 0\r\n';
+    return `${head}\r\n`;
+  }
+
+  /** @returns whether the clock was set anew, so that the refused request is worth another try */
+  #correctClock(head: ResponseHead): boolean {
+    const date = Date.parse(head.headers.get('date') ?? '');
+    if (Number.isNaN(date)) return false;
+    const offset = date - Date.now();
+    if (Math.abs(offset - this.#clockOffsetMs) < SKEW_TOLERANCE_MS) return false;
+    this.#clockOffsetMs = offset;
+    return true;
+  }
+}
+
+function canonicalQuery(query: readonly (readonly [string, string])[]): string {
+  return query
+    .map(([name, value]) => `${encodeQuery(name)}=${encodeQuery(value)}`)
+    .toSorted()
+    .join('&');
+}
+
+/** The Host header: the port is left out where it is the scheme's own. */
+function authority(endpoint: Endpoint, host: string): string {
+  const name = isIPv6(host) ? `[${host}]` : host;
+  return endpoint.port === (endpoint.tls === undefined ? 80 : 443)
+    ? name
+    : `${name}:${endpoint.port}`;
+}

@@ -1,0 +1,612 @@
+/**
+ * One connection to an S3 endpoint: one HTTP/1.1 exchange at a time over a socket that is kept
+ * between exchanges.
+ *
+ * It never mixes two exchanges up: a connection on which anything was left over, cut short, or
+ * unasked for is ended and not used again. It ends a request that is cut in the middle by a reset, never by
+ * a plain close, because some stores keep the truncated object of a request that was closed.
+ * Every wait has an end (see {@link TimeLimits}). It does not retry and knows nothing of S3.
+ */
+import { connect as connectTcp, isIP, type Socket } from 'node:net';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { ChunkedBody } from './chunked-body.ts';
+import {
+  type BodyFraming,
+  framingOf,
+  MAX_HEAD_BYTES,
+  MalformedAnswer,
+  parseResponseHead,
+  type ResponseHead,
+} from './response-head.ts';
+import { WireError, type WireErrorCode } from './wire-error.ts';
+
+export interface TlsOptions {
+  /** PEM certificates to trust instead of the bundled ones. */
+  readonly ca?: string | undefined;
+  /** Whether a certificate that cannot be verified ends the connection. */
+  readonly verify: boolean;
+}
+
+export interface Endpoint {
+  /** A name or an address, IPv6 without brackets. */
+  readonly host: string;
+  readonly port: number;
+  readonly tls: TlsOptions | undefined;
+}
+
+export interface TimeLimits {
+  /** From the start of connecting to a connection that is ready, TLS included. */
+  readonly connectMs: number;
+  /** From the last byte of the request to the first of the answer. */
+  readonly firstByteMs: number;
+  /** Between two bytes, in either direction, while a request or an answer is under way. */
+  readonly idleMs: number;
+  /** Least bytes that must move in any `throughputWindowMs` while a request or an answer is under way. */
+  readonly throughputMinBytes: number;
+  readonly throughputWindowMs: number;
+}
+
+export const TIME_LIMITS: TimeLimits = {
+  connectMs: 10_000,
+  firstByteMs: 60_000,
+  idleMs: 30_000,
+  throughputMinBytes: 64 * 1024,
+  throughputWindowMs: 60_000,
+};
+
+/** Where an answer's body goes. */
+export type BodyReceiver =
+  /** Straight into `buffer`, whose length must be the body's exactly. */
+  | { readonly kind: 'into'; readonly buffer: Buffer }
+  /** Collected, at most `limit` bytes; a longer body is cut there and its connection ended. */
+  | { readonly kind: 'collect'; readonly limit: number }
+  /** Not read: the exchange ends with the head, and the connection with it unless there is no body. */
+  | { readonly kind: 'stop' };
+
+export interface ExchangeRequest {
+  readonly method: string;
+  /** Request line and headers up to and with the empty line, as a byte string. */
+  readonly head: string;
+  /** Content-Length bytes exactly, or undefined for none. Must not change until the exchange ends. */
+  readonly body: Buffer | undefined;
+  readonly limits: TimeLimits;
+  /**
+   * Called once, with the final answer's head; a promise holds the body back until it is settled. What it
+   * throws ends the exchange as the cause of an `aborted` WireError.
+   */
+  readonly receive: (head: ResponseHead) => BodyReceiver | Promise<BodyReceiver>;
+}
+
+export interface Answer {
+  readonly head: ResponseHead;
+  /** What a `collect` receiver gathered; the buffer of `into`; empty for `stop`. */
+  readonly body: Buffer;
+  /** False when `stop` or the limit of `collect` cut the body. */
+  readonly whole: boolean;
+}
+
+/** The request body is handed to the socket in slices, so that its progress is seen and an early answer stops it. */
+const WRITE_SLICE_BYTES = 1024 * 1024;
+/** A body up to this size goes out in one write with its head. */
+const JOINED_WRITE_BYTES = 16 * 1024;
+const HEAD_END = Buffer.from('\r\n\r\n', 'latin1');
+const READ_BUFFER_BYTES = 64 * 1024;
+
+/** Bytes are consumed before a read callback returns, so one buffer serves every connection of the thread. */
+let sharedReadBuffer: Buffer | undefined;
+function readBuffer(): Buffer {
+  sharedReadBuffer ??= Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
+  return sharedReadBuffer;
+}
+
+/** What of the answer is read next. */
+type Reading = 'nothing' | 'head' | 'deciding' | 'body';
+
+interface Exchange {
+  readonly request: ExchangeRequest;
+  readonly resolve: (answer: Answer) => void;
+  readonly reject: (error: WireError) => void;
+  reading: Reading;
+  /** The unfinished head, as a byte string. */
+  headText: string;
+  head: ResponseHead | undefined;
+  framing: BodyFraming;
+  receiver: BodyReceiver | undefined;
+  /** Body bytes received. */
+  received: number;
+  chunked: ChunkedBody | undefined;
+  collected: Buffer[];
+  /** Bytes that came while `receive` was deciding. */
+  held: Buffer[];
+  /** Request bytes the socket has taken over, and those it has flushed. */
+  handedOver: number;
+  flushed: boolean;
+  /** Monotonic ms. */
+  lastProgress: number;
+  windowStart: number;
+  windowBytes: number;
+}
+
+export class Connection {
+  readonly #endpoint: Endpoint;
+  readonly #socket: Socket | TLSSocket;
+  /** The TCP socket below: itself without TLS. A reset is sent there. */
+  readonly #tcp: Socket;
+  #ready = false;
+  #closed = false;
+  #closeReason: Error | undefined;
+  #exchange: Exchange | undefined;
+  #served = 0;
+  #moved = 0;
+  /** Set while the next read goes straight into an `into` receiver's buffer. */
+  #direct = false;
+  #readInto: Uint8Array = readBuffer();
+  readonly #openedAt: number;
+  /** Called once, when the connection can serve no more. */
+  onClosed: () => void = () => {};
+
+  /**
+   * Begins to connect; the first exchange may be given at once.
+   *
+   * @param session a TLS session to resume
+   * @param onSession gets each TLS session the peer offers
+   */
+  constructor(
+    endpoint: Endpoint,
+    now: number,
+    session?: Buffer,
+    onSession?: (session: Buffer) => void,
+  ) {
+    this.#endpoint = endpoint;
+    this.#openedAt = now;
+    const address = {
+      host: endpoint.host,
+      port: endpoint.port,
+      noDelay: true,
+      keepAlive: true,
+      // Node gives each address of a name but the last a quarter of a second, too little for a slow link.
+      autoSelectFamilyAttemptTimeout: 3000,
+    };
+    if (endpoint.tls === undefined) {
+      this.#tcp = connectTcp({
+        ...address,
+        onread: {
+          // Evaluated after every read: the next one goes where this points.
+          buffer: () => this.#readInto,
+          callback: (bytesRead, buffer) => this.#onRead(bytesRead, buffer),
+        },
+      });
+      this.#socket = this.#tcp;
+      this.#tcp.once('connect', () => this.#onReady());
+    } else {
+      this.#tcp = connectTcp(address);
+      const tls = connectTls({
+        socket: this.#tcp,
+        ALPNProtocols: ['http/1.1'],
+        minVersion: 'TLSv1.2',
+        rejectUnauthorized: endpoint.tls.verify,
+        ...(isIP(endpoint.host) === 0 ? { servername: endpoint.host } : {}),
+        ...(endpoint.tls.ca === undefined ? {} : { ca: endpoint.tls.ca }),
+        ...(session === undefined ? {} : { session }),
+      });
+      this.#socket = tls;
+      tls.once('secureConnect', () => this.#onReady());
+      if (onSession !== undefined) tls.on('session', onSession);
+      tls.on('data', (bytes: Buffer) => this.#onBytes(bytes));
+      // The wrapped socket reports its own failures; those that matter reach the TLS socket too.
+      this.#tcp.on('error', (error) => this.#close(error));
+    }
+    this.#socket.on('error', (error) => this.#close(error));
+    this.#socket.on('end', () => this.#onEnd());
+    this.#socket.on('close', () => this.#close(undefined));
+  }
+
+  /** Exchanges this connection has finished. */
+  get served(): number {
+    return this.#served;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /**
+   * Sends one request and reads its answer. One exchange at a time.
+   *
+   * @param now monotonic ms, of the clock that {@link watch} is called with
+   * @throws WireError
+   */
+  exchange(request: ExchangeRequest, now: number): Promise<Answer> {
+    return new Promise<Answer>((resolve, reject) => {
+      if (this.#exchange !== undefined) throw new Error('an exchange is under way already');
+      this.#exchange = {
+        request,
+        resolve,
+        reject,
+        reading: 'head',
+        headText: '',
+        head: undefined,
+        framing: { kind: 'until-close' },
+        receiver: undefined,
+        received: 0,
+        chunked: undefined,
+        collected: [],
+        held: [],
+        handedOver: 0,
+        flushed: false,
+        lastProgress: now,
+        windowStart: now,
+        windowBytes: 0,
+      };
+      this.#moved = 0;
+      if (this.#closed) this.#fail('closed', 'the connection was closed');
+      else this.#send(this.#exchange);
+    });
+  }
+
+  /** Ends the connection and any exchange on it, by a reset. */
+  abort(reason: string): void {
+    if (this.#exchange !== undefined) this.#fail('aborted', reason);
+    else this.#reset();
+  }
+
+  /** To be called about twice a second: ends an exchange that has waited too long. */
+  watch(now: number): void {
+    const exchange = this.#exchange;
+    if (exchange === undefined) return;
+    const { limits } = exchange.request;
+    if (!this.#ready) {
+      if (now - this.#openedAt > limits.connectMs) {
+        this.#fail('connect-timeout', `no connection within ${limits.connectMs / 1000} s`);
+      }
+      return;
+    }
+    if (this.#moved > 0 || exchange.reading === 'deciding') {
+      exchange.lastProgress = now;
+      exchange.windowBytes += this.#moved;
+      this.#moved = 0;
+    }
+    const waitsForAnswer = exchange.flushed && exchange.reading === 'head';
+    const idleFor = now - exchange.lastProgress;
+    if (waitsForAnswer) {
+      exchange.windowStart = now;
+      exchange.windowBytes = 0;
+      if (idleFor > limits.firstByteMs) {
+        this.#fail('first-byte-timeout', `no answer within ${limits.firstByteMs / 1000} s`);
+      }
+      return;
+    }
+    if (idleFor > limits.idleMs) {
+      this.#fail('idle-timeout', `no byte moved for ${limits.idleMs / 1000} s`);
+      return;
+    }
+    if (now - exchange.windowStart < limits.throughputWindowMs) return;
+    if (exchange.windowBytes < limits.throughputMinBytes && exchange.reading !== 'deciding') {
+      this.#fail(
+        'too-slow',
+        `only ${exchange.windowBytes} bytes moved in ${limits.throughputWindowMs / 1000} s`,
+      );
+      return;
+    }
+    exchange.windowStart = now;
+    exchange.windowBytes = 0;
+  }
+
+  #onReady(): void {
+    this.#ready = true;
+    this.#moved++;
+  }
+
+  #send(exchange: Exchange): void {
+    const { head, body } = exchange.request;
+    if (body === undefined || body.length === 0) {
+      this.#socket.write(head, 'latin1', () => this.#onFlushed(exchange, 0));
+      return;
+    }
+    if (body.length <= JOINED_WRITE_BYTES) {
+      const joined = Buffer.allocUnsafe(head.length + body.length);
+      joined.write(head, 0, 'latin1');
+      body.copy(joined, head.length);
+      exchange.handedOver = body.length;
+      this.#socket.write(joined, () => this.#onFlushed(exchange, body.length));
+      return;
+    }
+    this.#socket.cork();
+    this.#socket.write(head, 'latin1');
+    this.#sendSlice(exchange, body);
+    this.#socket.uncork();
+  }
+
+  #sendSlice(exchange: Exchange, body: Buffer): void {
+    const from = exchange.handedOver;
+    const slice = body.subarray(from, from + WRITE_SLICE_BYTES);
+    exchange.handedOver += slice.length;
+    this.#socket.write(slice, () => this.#onFlushed(exchange, body.length));
+  }
+
+  #onFlushed(exchange: Exchange, bodyBytes: number): void {
+    if (this.#exchange !== exchange) return;
+    this.#moved += 1 + Math.min(bodyBytes, WRITE_SLICE_BYTES);
+    if (exchange.handedOver >= bodyBytes) {
+      exchange.flushed = true;
+      return;
+    }
+    // After an early answer the rest of the body is not wanted.
+    if (exchange.reading === 'head') this.#sendSlice(exchange, exchange.request.body as Buffer);
+  }
+
+  /** @returns false to stop reading until the socket is resumed */
+  #onRead(bytesRead: number, buffer: Uint8Array): boolean {
+    if (this.#direct) {
+      const exchange = this.#exchange as Exchange;
+      exchange.received += bytesRead;
+      this.#moved += bytesRead;
+      this.#endBodyWhenWhole(exchange);
+    } else {
+      this.#onBytes(Buffer.from(buffer.buffer, buffer.byteOffset, bytesRead));
+    }
+    this.#aimNextRead();
+    return this.#exchange?.reading !== 'deciding';
+  }
+
+  /** Points the next read straight at the receiver's buffer where that is possible. */
+  #aimNextRead(): void {
+    const exchange = this.#exchange;
+    if (
+      exchange?.reading === 'body' &&
+      exchange.receiver?.kind === 'into' &&
+      exchange.framing.kind === 'length'
+    ) {
+      this.#direct = true;
+      this.#readInto = exchange.receiver.buffer.subarray(exchange.received);
+    } else if (this.#direct) {
+      this.#direct = false;
+      this.#readInto = readBuffer();
+    }
+  }
+
+  #onBytes(bytes: Buffer): void {
+    this.#moved += bytes.length;
+    let at = 0;
+    while (at < bytes.length && !this.#closed) {
+      const exchange = this.#exchange;
+      if (exchange === undefined) {
+        // Nobody asked: what follows could be taken for the answer to the next request.
+        this.#reset();
+        return;
+      }
+      try {
+        at += this.#take(exchange, at === 0 ? bytes : bytes.subarray(at));
+      } catch (error) {
+        if (!(error instanceof MalformedAnswer)) throw error;
+        this.#fail('malformed', `the answer is malformed: ${error.message}`);
+      }
+    }
+  }
+
+  /** @returns how many of the bytes were consumed */
+  #take(exchange: Exchange, bytes: Buffer): number {
+    switch (exchange.reading) {
+      case 'head':
+        return this.#takeHead(exchange, bytes);
+      case 'deciding':
+        exchange.held.push(Buffer.from(bytes));
+        if (this.#endpoint.tls !== undefined) this.#socket.pause();
+        return bytes.length;
+      case 'body':
+        return this.#takeBody(exchange, bytes);
+      case 'nothing':
+        throw new MalformedAnswer('bytes after its end');
+    }
+  }
+
+  #takeHead(exchange: Exchange, bytes: Buffer): number {
+    let end: number;
+    let text: string;
+    if (exchange.headText === '') {
+      end = bytes.indexOf(HEAD_END);
+      text = bytes.toString('latin1', 0, end < 0 ? bytes.length : end);
+    } else {
+      // The end may be split over two reads: look from three bytes before the border.
+      const before = exchange.headText;
+      text = before + bytes.toString('latin1');
+      const found = text.indexOf('\r\n\r\n', Math.max(0, before.length - 3));
+      end = found < 0 ? -1 : found - before.length;
+      if (found >= 0) text = text.slice(0, found);
+    }
+    if (text.length > MAX_HEAD_BYTES) throw new MalformedAnswer('an endless head');
+    if (end < 0) {
+      exchange.headText = text;
+      return bytes.length;
+    }
+    exchange.headText = '';
+    const head = parseResponseHead(text);
+    if (head.status === 101) throw new MalformedAnswer('101 to a request that did not ask for it');
+    if (head.status >= 200) this.#decide(exchange, head);
+    return end + HEAD_END.length;
+  }
+
+  #decide(exchange: Exchange, head: ResponseHead): void {
+    exchange.head = head;
+    exchange.framing = framingOf(head, exchange.request.method);
+    const bodyBytes = exchange.request.body?.length ?? 0;
+    if (head.status < 300 && exchange.handedOver < bodyBytes) {
+      throw new MalformedAnswer('success before the request was sent');
+    }
+    exchange.reading = 'deciding';
+    let receiver: BodyReceiver | Promise<BodyReceiver>;
+    try {
+      receiver = exchange.request.receive(head);
+    } catch (error) {
+      this.#refuse(exchange, error);
+      return;
+    }
+    if (receiver instanceof Promise) {
+      receiver.then(
+        (decided) => this.#resume(exchange, decided),
+        (error: unknown) => this.#refuse(exchange, error),
+      );
+    } else {
+      this.#begin(exchange, receiver);
+    }
+  }
+
+  #refuse(exchange: Exchange, cause: unknown): void {
+    if (this.#exchange === exchange) this.#fail('aborted', 'the answer was refused', cause);
+  }
+
+  #resume(exchange: Exchange, receiver: BodyReceiver): void {
+    if (this.#exchange !== exchange) return;
+    const { held } = exchange;
+    exchange.held = [];
+    try {
+      this.#begin(exchange, receiver);
+    } catch (error) {
+      if (!(error instanceof MalformedAnswer)) throw error;
+      this.#fail('malformed', `the answer is malformed: ${error.message}`);
+      return;
+    }
+    for (const bytes of held) this.#onBytes(bytes);
+    if (!this.#closed) this.#socket.resume();
+  }
+
+  #begin(exchange: Exchange, receiver: BodyReceiver): void {
+    exchange.receiver = receiver;
+    exchange.reading = 'body';
+    const { framing } = exchange;
+    if (receiver.kind === 'stop') {
+      const empty = framing.kind === 'length' && framing.bytes === 0;
+      this.#finish(exchange, empty);
+      return;
+    }
+    if (receiver.kind === 'into') {
+      if (framing.kind !== 'length' || framing.bytes !== receiver.buffer.length) {
+        throw new Error('the receiving buffer is not as long as the body');
+      }
+    }
+    if (framing.kind === 'chunked') exchange.chunked = new ChunkedBody();
+    this.#endBodyWhenWhole(exchange);
+  }
+
+  #takeBody(exchange: Exchange, bytes: Buffer): number {
+    const { framing } = exchange;
+    switch (framing.kind) {
+      case 'length': {
+        const own = bytes.subarray(0, framing.bytes - exchange.received);
+        this.#deliver(exchange, own);
+        this.#endBodyWhenWhole(exchange);
+        return own.length;
+      }
+      case 'chunked': {
+        const chunked = exchange.chunked as ChunkedBody;
+        const taken = chunked.take(bytes, (content) => this.#deliver(exchange, content));
+        if (chunked.done && this.#exchange === exchange) this.#finish(exchange, true);
+        return taken;
+      }
+      case 'until-close':
+        this.#deliver(exchange, bytes);
+        return bytes.length;
+    }
+  }
+
+  #deliver(exchange: Exchange, content: Buffer): void {
+    if (this.#exchange !== exchange) return;
+    const receiver = exchange.receiver as BodyReceiver;
+    switch (receiver.kind) {
+      case 'into':
+        content.copy(receiver.buffer, exchange.received);
+        exchange.received += content.length;
+        return;
+      case 'collect': {
+        const room = receiver.limit - exchange.received;
+        exchange.collected.push(Buffer.from(content.subarray(0, room)));
+        exchange.received += content.length;
+        if (content.length > room) this.#finish(exchange, false);
+        return;
+      }
+      case 'stop':
+        return;
+    }
+  }
+
+  #endBodyWhenWhole(exchange: Exchange): void {
+    const { framing } = exchange;
+    if (this.#exchange !== exchange || framing.kind !== 'length') return;
+    if (exchange.received === framing.bytes) this.#finish(exchange, true);
+  }
+
+  #finish(exchange: Exchange, whole: boolean): void {
+    const head = exchange.head as ResponseHead;
+    const { receiver } = exchange;
+    this.#exchange = undefined;
+    this.#served++;
+    const clean =
+      whole && head.keepAlive && exchange.flushed && exchange.framing.kind !== 'until-close';
+    if (!clean) this.#reset();
+    const body = receiver?.kind === 'into' ? receiver.buffer : Buffer.concat(exchange.collected);
+    exchange.resolve({ head, body, whole });
+  }
+
+  #onEnd(): void {
+    const exchange = this.#exchange;
+    if (exchange?.reading === 'body' && exchange.framing.kind === 'until-close') {
+      this.#finish(exchange, true);
+    } else {
+      this.#close(undefined);
+    }
+  }
+
+  /** The socket is gone, or its peer has ended it. */
+  #close(reason: Error | undefined): void {
+    this.#closeReason ??= reason;
+    if (this.#exchange !== undefined) {
+      if (!this.#ready) this.#fail('connect-failed', connectFailure(this.#closeReason));
+      else this.#fail('closed', closeMessage(this.#exchange, this.#closeReason));
+    } else {
+      this.#reset();
+    }
+  }
+
+  #fail(code: WireErrorCode, message: string, cause: unknown = this.#closeReason): void {
+    const exchange = this.#exchange as Exchange;
+    this.#exchange = undefined;
+    const nothingRead = exchange.headText === '' && exchange.head === undefined;
+    const stale = code === 'closed' && this.#served > 0 && nothingRead;
+    this.#reset();
+    exchange.reject(new WireError(code, message, { sent: this.#ready, stale, cause }));
+  }
+
+  #reset(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    // Before the handshake is through there is nothing to reset, and Node's TLS socket cannot send one itself.
+    if (this.#tcp.connecting) this.#tcp.destroy();
+    else this.#tcp.resetAndDestroy();
+    this.#socket.destroy();
+    this.onClosed();
+  }
+}
+
+function closeMessage(exchange: Exchange, reason: Error | undefined): string {
+  const how = reason === undefined ? 'closed' : `broken (${errorCode(reason)})`;
+  if (exchange.head !== undefined) {
+    const of = exchange.framing.kind === 'length' ? ` of ${exchange.framing.bytes}` : '';
+    return `the connection was ${how} after ${exchange.received}${of} bytes of the answer`;
+  }
+  return exchange.flushed
+    ? `the connection was ${how} before an answer`
+    : `the connection was ${how} while the request was sent`;
+}
+
+function connectFailure(reason: Error | undefined): string {
+  if (reason === undefined) return 'the connection was closed before it was ready';
+  return `no connection: ${errorCode(reason)}`;
+}
+
+/** `ECONNREFUSED` and the like; of an attempt on several addresses the first. */
+function errorCode(error: Error): string {
+  const first: unknown = error instanceof AggregateError ? error.errors[0] : error;
+  if (first instanceof Error && 'code' in first && typeof first.code === 'string')
+    return first.code;
+  return error.message;
+}
