@@ -48,7 +48,7 @@ export class FindProgress {
     // Escaped and cut by code points; wide characters may wrap the line, which costs a row, no more.
     const line = figures + displayKey(this.where as ObjectKey);
     const columns = (this.#stream.columns ?? DEFAULT_COLUMNS) - 1;
-    this.#stream.write(CLEAR_LINE + [...line].slice(0, columns).join(''));
+    this.#stream.write(CLEAR_LINE + Array.from(line).slice(0, columns).join(''));
   }
 
   /** Takes the line away. May be called again. */

@@ -14,6 +14,7 @@ import { newWalkCounts, type WalkCounts } from '../find/walk-counts.ts';
 import { createListWriter, type ListWriter } from '../lists/list-writer.ts';
 import { displayKey, displayText, keyFromText, type ObjectKey } from '../object-key.ts';
 import { FindProgress, findSummary } from './s3find-report.ts';
+import { exitCodeOf, watchSignals } from './signals.ts';
 
 /** What the command line asks for. */
 interface FindRequest {
@@ -92,7 +93,7 @@ const HELP = `
 Example:
   s3find /mnt/photos lists/src -later-than 7
 
-Directories are read by four threads; on a network file system more are faster:
+Four threads read at once; on a network file system more of them are faster:
   UV_THREADPOOL_SIZE=32 s3find /mnt/photos lists/src
 
 Exit codes: 0 every file is in a list, 1 some could not be read (named), 2 bad arguments,
@@ -149,9 +150,9 @@ async function find(request: FindRequest): Promise<ExitCode> {
   } catch (error) {
     progress.end();
     await writer.discard();
-    if (!(error instanceof Interrupted)) throw error;
+    if (!interruption.signal.aborted) throw error;
     say('s3find: interrupted; no list was written. Run the same command again to start over.');
-    return error.exitCode;
+    return exitCodeOf(interruption.signal.reason as 'SIGINT' | 'SIGTERM');
   } finally {
     interruption.end();
   }
@@ -186,34 +187,6 @@ async function placeBelow(directory: string, outputFolder: string): Promise<stri
   if (top === output) throw usageError('the output folder is the directory to be listed');
   const start = top === '/' ? top : `${top}/`;
   return output.startsWith(start) ? `${output.slice(start.length)}/` : undefined;
-}
-
-/** The reason of a run's signal: a user or the system wants it to stop. */
-class Interrupted extends Error {
-  readonly exitCode: 130 | 143;
-
-  constructor(exitCode: 130 | 143) {
-    super('interrupted');
-    this.exitCode = exitCode;
-  }
-}
-
-/** The first SIGINT or SIGTERM aborts the signal; the next one does what it does by default. */
-function watchSignals(): { signal: AbortSignal; end: () => void } {
-  const controller = new AbortController();
-  const onInt = () => stop(130);
-  const onTerm = () => stop(143);
-  const end = () => {
-    process.off('SIGINT', onInt);
-    process.off('SIGTERM', onTerm);
-  };
-  const stop = (exitCode: 130 | 143) => {
-    end();
-    controller.abort(new Interrupted(exitCode));
-  };
-  process.on('SIGINT', onInt);
-  process.on('SIGTERM', onTerm);
-  return { signal: controller.signal, end };
 }
 
 interface WriteListsOptions {

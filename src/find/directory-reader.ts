@@ -8,7 +8,19 @@
  * A file system's refusal is counted and told, never thrown: the walk goes on.
  */
 import type { Stats } from 'node:fs';
-import { type EntryType, entryChunks, lstatEach, readEntries, statPath } from './raw-directory.ts';
+import { setImmediate } from 'node:timers/promises';
+import {
+  type EntryType,
+  entryChunks,
+  lstatEach,
+  lstatEachSync,
+  readEntries,
+  readEntriesSync,
+  type StatSink,
+  statPath,
+  statPathSync,
+} from './raw-directory.ts';
+import { ReadPace } from './read-pace.ts';
 import { SortedNames } from './sorted-names.ts';
 import type { SkippedKind, WalkCounts } from './walk-counts.ts';
 
@@ -32,6 +44,16 @@ export type Listing =
   | { readonly kind: 'whole'; readonly batch: Batch }
   | { readonly kind: 'long'; readonly long: LongListing };
 
+/** Figures that decide how directories are read, not what comes of it. */
+export interface Tuning {
+  /** Calls that take longer in the mean are left to other threads; see read-pace.ts. */
+  slowCallMs?: number;
+  /** Directories whose size is at least this are read in chunks; default 4 MiB. */
+  longDirectoryBytes?: number;
+  /** Names of a long directory that are sorted in memory at once; default 524,288. */
+  runNames?: number;
+}
+
 export interface DirectoryReaderOptions {
   /** The top directory, a byte string that ends with a slash. */
   root: string;
@@ -44,8 +66,8 @@ export interface DirectoryReaderOptions {
   excluded?: string | undefined;
   /** Where the names of a very long directory are sorted. */
   spillFolder: string;
-  /** Names sorted in memory at once. */
-  runNames?: number | undefined;
+  /** Default: the figures that were measured to be good. */
+  tuning?: Tuning | undefined;
   /** Told of what could not be read: its path below the top directory, a byte string, and why. */
   onUnreadable: (path: string, error: NodeJS.ErrnoException) => void;
 }
@@ -59,21 +81,36 @@ const LONG_DIRECTORY_BYTES = 4 * 1024 * 1024;
 /** Entries read of a long directory before the walk comes to it. */
 const READ_AHEAD_ENTRIES = 64 * 1024;
 
+/** Files whose details are asked for before it is looked again how quick that is. */
+const STATS_A_SLICE = 256;
+
 export class DirectoryReader {
   readonly #options: DirectoryReaderOptions;
+  readonly #readPace: ReadPace;
+  readonly #statPace: ReadPace;
+  readonly #longDirectoryBytes: number;
 
   constructor(options: DirectoryReaderOptions) {
     this.#options = options;
+    const { slowCallMs, longDirectoryBytes = LONG_DIRECTORY_BYTES } = options.tuning ?? {};
+    this.#readPace = new ReadPace(slowCallMs);
+    this.#statPace = new ReadPace(slowCallMs);
+    this.#longDirectoryBytes = longDirectoryBytes;
+  }
+
+  /** Whether directories are worth reading before the walk comes to them. */
+  isWorthReadingAhead(): boolean {
+    return this.#readPace.isSlow();
   }
 
   /** @param prefix - the directory's path below the top one: empty, or ending with a slash */
   async read(prefix: string): Promise<Listing> {
-    const path = this.#options.root + prefix;
+    const names: string[] = [];
     try {
-      const { size } = await statPath(path);
-      if (size >= LONG_DIRECTORY_BYTES) return await this.#readLong(prefix);
-      const names: string[] = [];
-      await readEntries(path, this.#collector(prefix, names));
+      const length = this.#readPace.isQuick()
+        ? this.#readWholeSync(prefix, names)
+        : await this.#readWhole(prefix, names);
+      if (length === 'long') return await this.#readLong(prefix);
       this.#options.counts.directories++;
       // libuv sorts already, but by names without the slash.
       if (!isAscending(names)) names.sort();
@@ -84,12 +121,32 @@ export class DirectoryReader {
     }
   }
 
+  /** Reads the directory unless it is long. */
+  async #readWhole(prefix: string, names: string[]): Promise<'whole' | 'long'> {
+    this.#readPace.countParallel();
+    const path = this.#options.root + prefix;
+    if ((await statPath(path)).size >= this.#longDirectoryBytes) return 'long';
+    await readEntries(path, this.#collector(prefix, names));
+    return 'whole';
+  }
+
+  #readWholeSync(prefix: string, names: string[]): 'whole' | 'long' {
+    const path = this.#options.root + prefix;
+    let length: 'whole' | 'long' = 'long';
+    this.#readPace.waitFor(1, () => {
+      if (statPathSync(path).size >= this.#longDirectoryBytes) return;
+      readEntriesSync(path, this.#collector(prefix, names));
+      length = 'whole';
+    });
+    return length;
+  }
+
   async #readLong(prefix: string): Promise<Listing> {
     const long = new LongListing({
       chunks: (names) => entryChunks(this.#options.root + prefix, this.#collector(prefix, names)),
       sorted: new SortedNames({
         folder: this.#options.spillFolder,
-        runNames: this.#options.runNames,
+        runNames: this.#options.tuning?.runNames,
       }),
       finish: (names) => this.#finish(prefix, names),
       onRead: () => this.#options.counts.directories++,
@@ -122,7 +179,7 @@ export class DirectoryReader {
       else files.push(index);
     });
     const fileNames = files.map((index) => names[index] as string);
-    await lstatEach(this.#options.root + prefix, fileNames, (which, answer) => {
+    await this.#lstatAll(prefix, fileNames, (which, answer) => {
       const index = files[which] as number;
       if (!this.#wanted(prefix + (fileNames[which] as string), answer)) return;
       kept[index] = 1;
@@ -136,6 +193,22 @@ export class DirectoryReader {
         lastModifiedMs: lastModifiedMs.filter((_, index) => kept[index] === 1),
       },
     };
+  }
+
+  async #lstatAll(prefix: string, names: readonly string[], take: StatSink): Promise<void> {
+    const folder = this.#options.root + prefix;
+    for (let from = 0; from < names.length; from += STATS_A_SLICE) {
+      const slice = names.slice(from, from + STATS_A_SLICE);
+      const takeOfSlice: StatSink = (index, answer) => take(from + index, answer);
+      if (this.#statPace.isQuick()) {
+        this.#statPace.waitFor(slice.length, () => lstatEachSync(folder, slice, takeOfSlice));
+        // Lets a signal or the progress line have its turn.
+        if (slice.length === STATS_A_SLICE) await setImmediate();
+      } else {
+        this.#statPace.countParallel();
+        await lstatEach(folder, slice, takeOfSlice);
+      }
+    }
   }
 
   #wanted(path: string, answer: Stats | NodeJS.ErrnoException): answer is Stats {

@@ -3,10 +3,22 @@
  *
  * `readEntries` takes them in one call, which is quickest but holds them all; `entryChunks` takes
  * them as they are asked for. Both find out the kind of an entry when the file system does not
- * tell it. Errors are those of the system calls. Every path is a byte string, a folder's ends with
- * a slash.
+ * tell it. What ends in `Sync` keeps the thread until the file system has answered, the rest leaves
+ * that to libuv's threads. Errors are those of the system calls. Every path is a byte string, a
+ * folder's ends with a slash.
  */
-import { type Dir, type Dirent, lstat, opendir, readdir, type Stats, stat } from 'node:fs';
+import {
+  type Dir,
+  type Dirent,
+  lstat,
+  lstatSync,
+  opendir,
+  readdir,
+  readdirSync,
+  type Stats,
+  stat,
+  statSync,
+} from 'node:fs';
 
 /** What is asked of an entry's kind; both kinds of answers Node has can tell. */
 export type EntryType = Pick<
@@ -38,12 +50,15 @@ export function statPath(path: string): Promise<Stats> {
   });
 }
 
+export function statPathSync(path: string): Stats {
+  return statSync(toPath(path));
+}
+
+/** Gets the answer for the name at an index. */
+export type StatSink = (index: number, answer: Stats | NodeJS.ErrnoException) => void;
+
 /** lstat of each name in a folder, many at once; `take` gets the answers in any order. */
-export function lstatEach(
-  folder: string,
-  names: readonly string[],
-  take: (index: number, answer: Stats | NodeJS.ErrnoException) => void,
-): Promise<void> {
+export function lstatEach(folder: string, names: readonly string[], take: StatSink): Promise<void> {
   return new Promise((resolve) => {
     let next = 0;
     let left = names.length;
@@ -62,6 +77,18 @@ export function lstatEach(
   });
 }
 
+export function lstatEachSync(folder: string, names: readonly string[], take: StatSink): void {
+  for (let index = 0; index < names.length; index++) {
+    let answer: Stats | NodeJS.ErrnoException;
+    try {
+      answer = lstatSync(toPath(folder + (names[index] as string)));
+    } catch (error) {
+      answer = error as NodeJS.ErrnoException;
+    }
+    take(index, answer);
+  }
+}
+
 export async function readEntries(folder: string, sink: EntrySink): Promise<void> {
   let entries: Dirent[];
   try {
@@ -75,6 +102,21 @@ export async function readEntries(folder: string, sink: EntrySink): Promise<void
   } catch (error) {
     if (!isMissingKind(error)) throw error;
     await readUntyped(folder, sink);
+    return;
+  }
+  for (const entry of entries) sink(entry.name, entry);
+}
+
+export function readEntriesSync(folder: string, sink: EntrySink): void {
+  let entries: Dirent[];
+  try {
+    entries = readdirSync(toPath(folder), { withFileTypes: true, encoding: 'latin1' });
+  } catch (error) {
+    if (!isMissingKind(error)) throw error;
+    const names = readdirSync(toPath(folder), { encoding: 'latin1' });
+    const kinds = new KindsOfNames(names, sink);
+    lstatEachSync(folder, names, kinds.take);
+    kinds.throwFailure();
     return;
   }
   for (const entry of entries) sink(entry.name, entry);
@@ -141,10 +183,24 @@ async function readUntyped(folder: string, sink: EntrySink): Promise<void> {
       else reject(error);
     });
   });
-  let failure: NodeJS.ErrnoException | undefined;
-  await lstatEach(folder, names, (index, answer) => {
-    if (!(answer instanceof Error)) sink(names[index] as string, answer);
-    else if (answer.code !== 'ENOENT') failure ??= answer;
-  });
-  if (failure !== undefined) throw failure;
+  const kinds = new KindsOfNames(names, sink);
+  await lstatEach(folder, names, kinds.take);
+  kinds.throwFailure();
+}
+
+/** Hands on names with the kinds that lstat tells, and keeps the first failure. */
+class KindsOfNames {
+  readonly take: StatSink;
+  #failure: NodeJS.ErrnoException | undefined;
+
+  constructor(names: readonly string[], sink: EntrySink) {
+    this.take = (index, answer) => {
+      if (!(answer instanceof Error)) sink(names[index] as string, answer);
+      else if (answer.code !== 'ENOENT') this.#failure ??= answer;
+    };
+  }
+
+  throwFailure(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+  }
 }

@@ -1,15 +1,15 @@
 /**
  * Reads the directories a walk will come to next, several at once, before it comes to them.
  *
- * The least unread path is always read first. What is held is bounded: no read is begun ahead of the
+ * That is done where the file system is slow (read-pace.ts); the least unread path is read first. What is held is bounded: no read is begun ahead of the
  * walk while `NAMES_AHEAD` names or `DIRECTORIES_AHEAD` directories wait for it. The directory the
  * walk waits for is read in any case, so the bound cannot stall it.
  */
 import type { DirectoryReader, Listing } from './directory-reader.ts';
 
 /** Reads at once; libuv's threads run them (4, unless UV_THREADPOOL_SIZE says more). */
-const READS_AT_ONCE = 64;
-const NAMES_AHEAD = 200_000;
+const READS_AT_ONCE = 32;
+const NAMES_AHEAD = 50_000;
 const DIRECTORIES_AHEAD = 1_000;
 
 /**
@@ -66,6 +66,7 @@ export class ReadAhead {
   #readMore(): void {
     while (
       !this.#closed &&
+      this.#reader.isWorthReadingAhead() &&
       this.#unread.length > 0 &&
       this.#underWay < READS_AT_ONCE &&
       this.#begun.size < DIRECTORIES_AHEAD &&

@@ -6,7 +6,14 @@
  * one sorted run. Names are bytes: nothing is decoded. Links are not followed; mount points are
  * crossed. What changes during the walk is met in its old or its new state.
  */
-import { type Batch, DirectoryReader, type Listing, type LongListing } from './directory-reader.ts';
+import { setImmediate } from 'node:timers/promises';
+import {
+  type Batch,
+  DirectoryReader,
+  type Listing,
+  type LongListing,
+  type Tuning,
+} from './directory-reader.ts';
 import { nextDirectory, ReadAhead } from './read-ahead.ts';
 import type { WalkCounts } from './walk-counts.ts';
 
@@ -23,8 +30,8 @@ export interface WalkOptions {
   excluded?: string | undefined;
   /** An existing folder with room for the names of the longest directory. */
   spillFolder: string;
-  /** Names of a directory sorted in memory at once; default 524,288. */
-  runNames?: number | undefined;
+  /** Default: the figures that were measured to be good. */
+  tuning?: Tuning | undefined;
   /** Told of each directory or file that could not be read, with its path below the top one, a byte string. */
   onUnreadable: (path: string, error: NodeJS.ErrnoException) => void;
   /** Once aborted, the walk throws its reason. */
@@ -41,6 +48,8 @@ export interface FileRun {
   /** Milliseconds since the epoch of each; given with `details`. */
   readonly lastModifiedMs?: Float64Array;
 }
+
+const BREATH_MS = 20;
 
 /** A directory the walk is in. */
 interface Step {
@@ -62,7 +71,9 @@ export async function* walkFiles(options: WalkOptions): AsyncGenerator<FileRun, 
     const top = stepInto('', await reader.read(''));
     way.push(top);
     readAhead.add('', top.batch.names);
+    const breath = new Breath();
     for (let here = way.at(-1); here !== undefined; here = way.at(-1)) {
+      await breath.take();
       options.signal.throwIfAborted();
       const { prefix, batch, index } = here;
       const end = nextDirectory(batch.names, index);
@@ -84,6 +95,17 @@ export async function* walkFiles(options: WalkOptions): AsyncGenerator<FileRun, 
   } finally {
     await readAhead.close();
     for (const { long } of way) await long?.close();
+  }
+}
+
+/** Lets timers and signals have their turn while the walk has nothing to wait for. */
+class Breath {
+  #lastMs = performance.now();
+
+  async take(): Promise<void> {
+    if (performance.now() - this.#lastMs < BREATH_MS) return;
+    await setImmediate();
+    this.#lastMs = performance.now();
   }
 }
 

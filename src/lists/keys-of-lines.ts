@@ -10,7 +10,7 @@ import { type LineProblem, problemOf } from './line-problem.ts';
 import type { ListFormat } from './list-file.ts';
 import { LINE_LIMIT_BYTES } from './whole-lines.ts';
 
-export interface VerifiedLines {
+interface VerifiedLines {
   /** Strictly ascending, all after `previous`. */
   readonly keys: readonly ObjectKey[];
   /** How many lines were read, header and repeated keys included; the problem's line is the last. */

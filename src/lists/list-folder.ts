@@ -55,7 +55,7 @@ export interface ListFolder {
   pages(options: ListPagesOptions): AsyncIterable<KeyPage>;
 }
 
-export interface ListPagesOptions {
+interface ListPagesOptions {
   /** Keys up to and including this one are left out; `BEFORE_ALL` for none. */
   readonly after: ObjectKey;
   /** Keys a page; an integer ≥ 1, by default 2,000. Only the last page has fewer, maybe none. */
@@ -180,10 +180,12 @@ async function* pagesOf(
   options: ListPagesOptions & { readonly signal: AbortSignal | undefined },
 ): AsyncGenerator<KeyPage, void, undefined> {
   const { after, pageKeys = DEFAULT_PAGE_KEYS, signal } = options;
+  const begunLast = firstKeyBegunLast(lists, after);
   const offsets = await inParallel(lists, async ({ file, firstKey }) => {
     signal?.throwIfAborted();
     if (firstKey === undefined) return file.size;
-    return firstKey > after ? 0 : resumeOffset(file, after);
+    const offset = await resumeOffset(file, { firstKey, after });
+    return offset === file.size && firstKey === begunLast ? 0 : offset;
   });
   const inputs: MergeInput[] = [];
   let skippedBytes = 0;
@@ -193,6 +195,20 @@ async function* pagesOf(
     else inputs.push({ file, firstKey, offset });
   }
   yield* mergeLists(inputs, { after, pageKeys, skippedBytes, signal });
+}
+
+/**
+ * The first key of the file that a run which came to `after` was last to begin. That run may have
+ * stopped at a line out of order in it, after which even a last key before `after` proves nothing: it
+ * is read through again, and not repaired it stops this run too.
+ */
+function firstKeyBegunLast(lists: readonly List[], after: ObjectKey): ObjectKey | undefined {
+  let begunLast: ObjectKey | undefined;
+  for (const { firstKey } of lists) {
+    if (firstKey === undefined || firstKey > after) continue;
+    if (begunLast === undefined || firstKey > begunLast) begunLast = firstKey;
+  }
+  return begunLast;
 }
 
 /** Maps with at most {@link LOOKS_AT_ONCE} calls of `work` under way; results in the items' order. */

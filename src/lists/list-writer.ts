@@ -10,9 +10,10 @@
  * files. They are made under the umask like those of any other tool (0666, folders 0777), since
  * other hosts read them and they hold names only; they are not synced to disk.
  */
-import { type FileHandle, mkdir, open, readdir, rename, unlink } from 'node:fs/promises';
+import { type FileHandle, open, readdir, rename, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MigrateError, messageOf } from '../errors.ts';
+import { makeDirectories } from '../make-directories.ts';
 import {
   displayKey,
   displayText,
@@ -81,8 +82,8 @@ export interface ListWriter {
 }
 
 const DEFAULT_KEYS_PER_FILE = 100_000;
-/** Bytes gathered before a write; a row may go beyond. */
-const WRITE_BYTES = 256 * 1024;
+/** Bytes gathered before a write. */
+const WRITE_BYTES = 512 * 1024;
 
 /** @throws MigrateError (2) when the folder is not empty or cannot be made or read */
 export async function createListWriter(options: ListWriterOptions): Promise<ListWriter> {
@@ -93,7 +94,7 @@ export async function createListWriter(options: ListWriterOptions): Promise<List
 async function makeEmptyFolder(folder: string): Promise<void> {
   let present: string[];
   try {
-    await mkdir(folder, { recursive: true });
+    await makeDirectories(folder);
     present = await readdir(folder);
   } catch (cause) {
     throw new MigrateError(
@@ -297,8 +298,8 @@ class ListSeries {
   #current: FileHandle | undefined;
   #keysInCurrent = 0;
   #renamed = 0;
-  #pending: string[] = [];
-  #pendingBytes = 0;
+  readonly #buffer = Buffer.allocUnsafe(WRITE_BYTES);
+  #buffered = 0;
 
   constructor(options: ListSeriesOptions) {
     this.#options = options;
@@ -317,10 +318,14 @@ class ListSeries {
   /** Adds whole rows, a byte string with no more than `room()` keys. */
   async write(rows: string, keys: number): Promise<void> {
     if (this.#current === undefined) await this.#begin();
-    this.#pending.push(rows);
-    this.#pendingBytes += rows.length;
     this.#keysInCurrent += keys;
-    if (this.#pendingBytes >= WRITE_BYTES) await this.#flush();
+    for (let taken = 0; taken < rows.length; ) {
+      if (this.#buffered === WRITE_BYTES) await this.#flush();
+      const room = WRITE_BYTES - this.#buffered;
+      const part = taken === 0 && rows.length <= room ? rows : rows.slice(taken, taken + room);
+      this.#buffered += this.#buffer.write(part, this.#buffered, 'latin1');
+      taken += part.length;
+    }
     if (this.#keysInCurrent === this.#options.keysPerFile) await this.#end();
   }
 
@@ -333,18 +338,17 @@ class ListSeries {
     }
     this.#files++;
     this.#keysInCurrent = 0;
-    this.#pending = [this.#options.header];
-    this.#pendingBytes = this.#options.header.length;
+    this.#buffered = this.#buffer.write(this.#options.header, 'latin1');
   }
 
   async #flush(): Promise<void> {
-    const bytes = Buffer.from(this.#pending.join(''), 'latin1');
-    this.#pending = [];
-    this.#pendingBytes = 0;
+    const file = this.#current as FileHandle;
     try {
-      for (let written = 0; written < bytes.length; ) {
-        written += (await (this.#current as FileHandle).write(bytes, written)).bytesWritten;
+      for (let written = 0; written < this.#buffered; ) {
+        const left = this.#buffered - written;
+        written += (await file.write(this.#buffer, written, left)).bytesWritten;
       }
+      this.#buffered = 0;
     } catch (cause) {
       throw writeError(this.#temporaryPath(this.#files - 1), cause);
     }

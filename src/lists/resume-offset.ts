@@ -2,8 +2,8 @@
  * Where to begin reading a list file when all keys up to one are of no interest any more.
  *
  * Only a plain, uncompressed file can be entered in its middle; others are read from the start. A
- * file whose last key is not beyond `after` needs no reading at all. What is passed over here is not
- * verified: the run that read it did that.
+ * file whose last key is not beyond `after` needs no reading at all. The order of what is passed over
+ * is not verified here: that was done by the run that read it.
  */
 import type { ObjectKey } from '../object-key.ts';
 import { type ListFile, readAt } from './list-file.ts';
@@ -12,7 +12,7 @@ import { type ListFile, readAt } from './list-file.ts';
 const PROBE_BYTES = 4 * 1024;
 
 /** Reading a stretch this short is as quick as searching in it. */
-const SHORT_BYTES = 64 * 1024;
+const SHORT_BYTES = 8 * 1024;
 
 const LF = 0x0a;
 
@@ -21,11 +21,17 @@ const LF = 0x0a;
  *   the file; its size when no key is beyond `after`
  * @throws MigrateError with exit code 3 when the file is not what it was
  */
-export async function resumeOffset(file: ListFile, after: ObjectKey): Promise<number> {
+export async function resumeOffset(
+  file: ListFile,
+  { firstKey, after }: { readonly firstKey: ObjectKey; readonly after: ObjectKey },
+): Promise<number> {
+  if (firstKey > after) return 0;
   if (file.format !== 'plain' || file.compressed || file.size === 0) return 0;
   const into = Buffer.allocUnsafe(PROBE_BYTES);
   const lastKey = await lastKeyOf(file, into);
-  if (lastKey !== undefined && lastKey <= after) return file.size;
+  // A file in disorder must not be passed over: reading it will say what is wrong.
+  if (lastKey === undefined || lastKey < firstKey) return 0;
+  if (lastKey <= after) return file.size;
 
   // Invariant: all keys before `low` are ≤ after; all keys of lines that begin beyond `high` are not.
   let low = 0;

@@ -21,7 +21,7 @@ const GZIP_PIECE_BYTES = 32 * 1024;
 
 const LF = 0x0a;
 
-export interface LineBlock {
+interface LineBlock {
   /**
    * Whole lines with their LFs. Without a last LF it is the end of the file, or the start of a line
    * of at least {@link LINE_LIMIT_BYTES}. Valid until the next call of `next`.

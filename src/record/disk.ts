@@ -5,8 +5,13 @@
  * where somebody else chose. Files are 0600 and directories 0700, whatever the umask adds.
  */
 import { constants } from 'node:fs';
-import { access, type FileHandle, lstat, mkdir, open } from 'node:fs/promises';
+import { access, type FileHandle, lstat, mkdir, open, stat } from 'node:fs/promises';
+import { constants as osConstants } from 'node:os';
+import { dirname, resolve } from 'node:path';
 import { MigrateError, messageOf } from '../errors.ts';
+import { makeDirectories } from '../make-directories.ts';
+
+const { errno } = osConstants;
 
 const PRIVATE_FILE = 0o600;
 const PRIVATE_DIRECTORY = 0o700;
@@ -26,10 +31,13 @@ export function cannotOpen(path: string, cause: unknown): MigrateError {
 
 /** Writing failed in the middle of a run: nothing more can be promised, so the run stops. */
 export function cannotWrite(path: string, cause: unknown): MigrateError {
-  const noSpace = ['ENOSPC', 'EDQUOT', 'EFBIG'].includes(errorCode(cause) ?? '');
-  return new MigrateError(`${path}: cannot be written: ${messageOf(cause)}`, {
+  const quota = (cause as NodeJS.ErrnoException | null)?.errno === -errno.EDQUOT;
+  const noSpace = quota || ['ENOSPC', 'EFBIG'].includes(errorCode(cause) ?? '');
+  // Node has no name for EDQUOT.
+  const message = quota ? 'EDQUOT: disk quota exceeded' : messageOf(cause);
+  return new MigrateError(`${path}: cannot be written: ${message}`, {
     exitCode: 3,
-    hint: `${noSpace ? 'Free space' : 'Repair the disk'}, then give the same command again: it continues after what is logged.`,
+    hint: `${noSpace ? 'Free space' : 'Remove the cause'}, then give the same command again: it continues after what is logged.`,
     cause,
   });
 }
@@ -89,7 +97,7 @@ function notRegular(path: string, what: string): MigrateError {
 /** Makes the directory and those above it; one that is there stays as it is. */
 export async function makePrivateDirectory(path: string): Promise<void> {
   try {
-    await mkdir(path, { recursive: true, mode: PRIVATE_DIRECTORY });
+    await makeDirectories(path, PRIVATE_DIRECTORY);
   } catch (error) {
     throw cannotOpen(path, error);
   }

@@ -38,11 +38,18 @@ export interface PageRecords {
   readonly errors: readonly ErrorClass[];
 }
 
-/** Fields with none of: control bytes, bytes above 7E, quote, comma, backslash. They stand for themselves. */
-const BARE = /^[\x20\x21\x23-\x2b\x2d-\x5b\x5d-\x7e]*$/;
+/** Fields with no control byte, byte above 7E, quote, comma or backslash, and no space first: they stand for themselves. */
+const BARE = /^(?! )[\x20\x21\x23-\x2b\x2d-\x5b\x5d-\x7e]*$/;
 
 function quoteWhereNeeded(field: string): string {
-  return field.includes('"') || field.includes(',') ? `"${field.replaceAll('"', '""')}"` : field;
+  return field.includes('"') || field.includes(',') || isBlank(field)
+    ? `"${field.replaceAll('"', '""')}"`
+    : field;
+}
+
+/** Readers of CSV, fast-csv among them, take an unquoted field of nothing but white space for an empty one. */
+function isBlank(field: string): boolean {
+  return field !== '' && Buffer.from(field, 'latin1').toString('utf8').trim() === '';
 }
 
 function keyField(key: ObjectKey): string {

@@ -92,12 +92,12 @@ export async function recover(folder: string, record: RunRecord): Promise<Recove
   }
   if (rebuilt > 0) {
     warnings.push(
-      `${join(folder, FAILED_LOG)} lacked ${rebuilt} lines at its end; they are made again from ${MIGRATE_LOG}, without their messages`,
+      `${join(folder, FAILED_LOG)}: lines at its end were missing (${rebuilt}); they are made again from ${MIGRATE_LOG}, without their messages`,
     );
   }
   if (rebuilt !== missing) {
     warnings.push(
-      `${join(folder, FAILED_LOG)} has ${failed.lines + rebuilt} lines, but ${MIGRATE_LOG} has ${log.totals.failed} failed keys`,
+      `${join(folder, FAILED_LOG)}: its lines (${failed.lines + rebuilt}) are not as many as the failed keys of ${MIGRATE_LOG} (${log.totals.failed})`,
     );
   }
   const { upTo } = log.checkpoint;

@@ -15,6 +15,9 @@ export function parseEndpoint(url: string, tls: TlsOptions): Endpoint | string {
   if (scheme === undefined)
     return 'it has no scheme: http://HOST:PORT or https://HOST:PORT is needed';
   if (scheme !== 'http' && scheme !== 'https') return `its scheme is ${scheme}, not http or https`;
+  const [authority, path] = splitAuthority(url.slice(scheme.length + '://'.length));
+  // URL would take the path of `http:///bucket` for its host.
+  if (authority === '') return 'it has no host';
   // Only the host and port of what the operator typed go through URL; keys never do.
   let parsed: URL;
   try {
@@ -22,16 +25,20 @@ export function parseEndpoint(url: string, tls: TlsOptions): Endpoint | string {
   } catch {
     return 'it is not a URL';
   }
-  if (parsed.username !== '' || parsed.password !== '') {
+  if (authority.includes('@')) {
     return 'it holds credentials: they belong in the key and secret flags';
   }
-  if (parsed.pathname !== '/' || parsed.search !== '' || parsed.hash !== '') {
+  if (path !== '' && path !== '/') {
     return 'it has a path or a query: give the bucket with its own flag';
   }
   const host = parsed.hostname.replace(/^\[(.*)\]$/, '$1');
-  if (host === '') return 'it has no host';
   const port = parsed.port === '' ? (scheme === 'https' ? 443 : 80) : Number(parsed.port);
   return { host, port, tls: scheme === 'https' ? tls : undefined };
+}
+
+function splitAuthority(text: string): [authority: string, rest: string] {
+  const end = text.search(/[/?#\\]/);
+  return end < 0 ? [text, ''] : [text.slice(0, end), text.slice(end)];
 }
 
 /** https://docs.aws.amazon.com/general/latest/gr/s3.html */

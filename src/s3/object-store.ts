@@ -22,7 +22,7 @@ export type StoreErrorKind =
   | 'no-such-upload'
   /** 412: the condition sent along does not hold. */
   | 'precondition-failed'
-  /** 409: another operation on the key is under way. */
+  /** 409: another operation on the key is under way, or has just been. */
   | 'conflict'
   /** The store found other bytes than the digest sent along tells of. Nothing was kept. */
   | 'bad-digest'
@@ -32,7 +32,7 @@ export type StoreErrorKind =
   | 'unavailable'
   /** 401, 403. */
   | 'denied'
-  /** 501: the store does not know this operation or header. */
+  /** 501, or 304 to a write: the store does not know this operation or header. */
   | 'not-implemented'
   /** 3xx: the bucket is elsewhere. Never followed. */
   | 'redirected'
@@ -88,7 +88,10 @@ export class StoreError extends Error {
 export interface ObjectHead {
   /** Length of the whole object, also when a range of it was asked for. */
   readonly bytes: number;
+  /** Empty where the store has none. */
   readonly etag: string;
+  /** As the store tells it, whole seconds at best; for comparing two answers. */
+  readonly lastModified: string;
   /** Whether the ETag may be the MD5 of the content: 32 hex digits and no encryption that changes it. */
   readonly etagMayBeMd5: boolean;
   /** What is copied with the object, as the headers to send when it is written. */

@@ -97,8 +97,8 @@ function explained(error: unknown, address: BucketAddress, name: string): unknow
   });
 }
 
-function finding(error: StoreError, prefix: string): [what: string, hint: string] {
-  const flag = (name: string): string => (prefix === '-' ? `--${name}` : `${prefix}-${name}`);
+function finding(error: StoreError, prefix: string): Finding {
+  const flag: Flag = (name) => (prefix === '-' ? `--${name}` : `${prefix}-${name}`);
   const status = error.status === 0 ? '' : ` (status ${error.status})`;
   switch (error.kind) {
     case 'denied':
@@ -110,12 +110,12 @@ function finding(error: StoreError, prefix: string): [what: string, hint: string
     case 'no-such-bucket':
       return [`there is no such bucket${status}`, `Check ${flag('bucket')} and ${flag('url')}.`];
     case 'redirected':
-      return [
-        `the bucket is elsewhere${status}${error.region === undefined ? '' : `: in region ${displayText(error.region)}`}`,
-        `Give the endpoint of the bucket's own region with ${flag('url')}, and ${flag('region')}.`,
-      ];
+      return elsewhere(error, flag);
     case 'unreachable':
       return [unreachable(error), unreachableHint(error, flag)];
+    case 'refused':
+      // AWS answers a HEAD signed for another region with 400, no body, and the bucket's own region.
+      return error.region === undefined ? noS3(error, flag) : elsewhere(error, flag);
     case 'network':
       return [
         error.message,
@@ -128,13 +128,27 @@ function finding(error: StoreError, prefix: string): [what: string, hint: string
     case 'unavailable':
     case 'not-implemented':
     case 'no-such-upload':
-    case 'refused':
     case 'not-s3':
-      return [
-        `${displayText(error.code)}: ${displayText(error.message)}`,
-        `Check ${flag('url')}: it must be an S3 endpoint.`,
-      ];
+      return noS3(error, flag);
   }
+}
+
+type Finding = [what: string, hint: string];
+type Flag = (name: string) => string;
+
+function elsewhere({ status, region }: StoreError, flag: Flag): Finding {
+  const where = region === undefined ? '' : `: in region ${displayText(region)}`;
+  return [
+    `the bucket is elsewhere (status ${status})${where}`,
+    `Give the endpoint of the bucket's own region with ${flag('url')}, and ${flag('region')}.`,
+  ];
+}
+
+function noS3({ code, message }: StoreError, flag: Flag): Finding {
+  return [
+    `${displayText(code)}: ${displayText(message)}`,
+    `Check ${flag('url')}: it must be an S3 endpoint.`,
+  ];
 }
 
 const REASONS: Readonly<Record<string, string>> = {
@@ -169,7 +183,7 @@ function unreachable(error: StoreError): string {
   return `${REASONS[code] ?? 'no connection'} (${code})`;
 }
 
-function unreachableHint(error: StoreError, flag: (name: string) => string): string {
+function unreachableHint(error: StoreError, flag: Flag): string {
   const code = nodeCode(error) ?? '';
   if (/CERT|SIGNED|ISSUER|LEAF/.test(code)) {
     return `Give the certificate of its authority with ${flag('ca-file')}, or, knowing what it means, ${flag('insecure')}.`;

@@ -71,11 +71,12 @@ export class WireObjectStore implements ObjectStore {
   }
 
   async headBucket(): Promise<void> {
-    await this.#call({
+    const { head } = await this.#call({
       method: 'HEAD',
       path: this.#root === '' ? '/' : this.#root,
       repeatable: true,
     });
+    if (isHtml(head)) throw notS3(head, 'not-s3', 'the answer is a web page, not a bucket');
   }
 
   async head(key: ObjectKey): Promise<ObjectHead> {
@@ -208,20 +209,30 @@ export class WireObjectStore implements ObjectStore {
   }
 
   /** One exchange whose answer has a 2xx status, or a StoreError. */
-  async #call(request: CallRequest): Promise<Answer> {
+  #call(request: CallRequest): Promise<Answer> {
     const receive = request.receive ?? collectDocument;
-    let answer: Answer;
-    try {
-      answer = await this.#client.exchange({
-        ...request,
+    return this.#client
+      .exchange({
+        method: request.method,
         host: this.#host,
+        path: request.path,
+        query: request.query,
+        headers: request.headers,
+        body: request.body,
+        payloadHash: request.payloadHash,
+        repeatable: request.repeatable,
+        firstByteMs: request.firstByteMs,
         receive: (head) => (isSuccess(head) ? receive(head) : collectDocument()),
-      });
-    } catch (error) {
-      throw storeErrorOf(error, request.method);
-    }
-    if (isSuccess(answer.head)) return answer;
-    throw refusal(answer.head, answer.body.toString('utf8'), false);
+      })
+      .then(
+        (answer) => {
+          if (isSuccess(answer.head)) return answer;
+          throw refusal(answer.head, answer.body.toString('utf8'), false);
+        },
+        (error: unknown) => {
+          throw storeErrorOf(error, request.method);
+        },
+      );
   }
 }
 
@@ -243,6 +254,10 @@ interface CallRequest {
 
 function isSuccess(head: ResponseHead): boolean {
   return head.status >= 200 && head.status < 300;
+}
+
+function isHtml(head: ResponseHead): boolean {
+  return head.headers.get('content-type')?.startsWith('text/html') === true;
 }
 
 function wholeObject(head: ResponseHead): ObjectHead {
@@ -276,11 +291,17 @@ function rangeOfObject(head: ResponseHead, { first, last }: ByteRange): ObjectHe
 
 function objectHead(head: ResponseHead, bytes: number): ObjectHead {
   const etag = head.headers.get('etag');
-  if (etag === undefined) throw notS3(head, 'no-etag', 'the answer has no ETag');
+  const lastModified = head.headers.get('last-modified') ?? '';
+  // versitygw 1.8 has none for a file that was put below it. Without what S3 always tells it is no S3.
+  if (etag === undefined && (lastModified === '' || !head.headers.has('x-amz-request-id'))) {
+    throw notS3(head, 'no-etag', 'the answer has no ETag');
+  }
+  const bare = unquoted(etag ?? '');
   return {
     bytes,
-    etag: unquoted(etag),
-    etagMayBeMd5: etagMayBeMd5(head.headers, unquoted(etag)),
+    etag: bare,
+    etagMayBeMd5: etagMayBeMd5(head.headers, bare),
+    lastModified,
     metadata: metadataOf(head.headers),
   };
 }
@@ -310,7 +331,8 @@ function quoted(etag: string): string {
 }
 
 function unquoted(etag: string): string {
-  return etag.replace(/^(?:W\/)?"(.*)"$/, '$1');
+  const from = etag.startsWith('W/') ? 2 : 0;
+  return etag[from] === '"' && etag.endsWith('"') ? etag.slice(from + 1, -1) : etag;
 }
 
 function sha256Hex(bytes: Buffer): string {
@@ -331,7 +353,8 @@ function refusal(head: ResponseHead, xml: string, mayHaveLanded: boolean): Store
   const isS3Error = isErrorDocument(xml);
   const code = (isS3Error ? elementText(xml, 'Code') : undefined) ?? `HTTP ${head.status}`;
   const text = isS3Error ? elementText(xml, 'Message') : undefined;
-  const kind = refusalKind(head.status, code, isS3Error || xml === '');
+  // The answer to HEAD has no body: its type alone tells a web page.
+  const kind = refusalKind(head.status, code, isS3Error || (xml === '' && !isHtml(head)));
   return new StoreError(text === undefined || text === '' ? `status ${head.status}` : text, {
     kind,
     code,
@@ -359,6 +382,9 @@ const KINDS_BY_CODE: Readonly<Record<string, StoreErrorKind>> = {
   InternalError: 'unavailable',
   NotImplemented: 'not-implemented',
   AuthorizationHeaderMalformed: 'redirected',
+  // Of versitygw 1.8, whose objects are files: `a` and `a/b` cannot both be there, however often one asks.
+  ObjectParentIsFile: 'refused',
+  ExistingObjectIsDirectory: 'refused',
 };
 
 function refusalKind(status: number, code: string, fromS3: boolean): StoreErrorKind {
@@ -366,6 +392,8 @@ function refusalKind(status: number, code: string, fromS3: boolean): StoreErrorK
   if (byCode !== undefined) return byCode;
   // A page from a proxy says nothing about the object.
   if (!fromS3 && status < 500 && status !== 429) return 'not-s3';
+  // An answer for readers: MinIO before 2024-04-18 gave it to a write under If-None-Match.
+  if (status === 304) return 'not-implemented';
   if (status >= 300 && status < 400) return 'redirected';
   switch (status) {
     case 401:

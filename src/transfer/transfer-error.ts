@@ -29,12 +29,10 @@ export class TransferError extends Error {
 }
 
 /** Wraps what a store throws with the side it came from. */
-export async function at<T>(side: Side, exchange: Promise<T>): Promise<T> {
-  try {
-    return await exchange;
-  } catch (error) {
+export function at<T>(side: Side, exchange: Promise<T>): Promise<T> {
+  return exchange.catch((error: unknown) => {
     throw error instanceof StoreError ? new TransferError(side, error) : error;
-  }
+  });
 }
 
 export function wrongEtag(actual: string, expected: string): TransferError {

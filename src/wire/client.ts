@@ -13,6 +13,7 @@ import {
   type BodyReceiver,
   Connection,
   type Endpoint,
+  type ExchangeRequest,
   TIME_LIMITS,
   type TimeLimits,
 } from './connection.ts';
@@ -41,15 +42,15 @@ export interface SignedRequest {
   /** Percent-encoded, beginning with `/`. */
   readonly path: string;
   /** Names and values as byte strings, not encoded. */
-  readonly query?: readonly (readonly [name: string, value: string])[];
-  readonly headers?: readonly Header[];
+  readonly query?: readonly (readonly [name: string, value: string])[] | undefined;
+  readonly headers?: readonly Header[] | undefined;
   /** Must be covered by a digest header (Content-MD5 or x-amz-checksum-*) or by `payloadHash`. */
   readonly body?: Buffer | undefined;
   /** Hex SHA-256 of the body, where it is to be signed itself. */
   readonly payloadHash?: string | undefined;
   /** Whether doing it twice is the same as doing it once, answer included. */
   readonly repeatable: boolean;
-  /** For requests that a server may take minutes to answer. */
+  /** For requests that a server may take minutes to answer, in silence or with blanks until it can. */
   readonly firstByteMs?: number | undefined;
   readonly receive: (head: ResponseHead) => BodyReceiver | Promise<BodyReceiver>;
 }
@@ -93,10 +94,12 @@ export class WireClient {
   /**
    * @throws WireError; also with answers that have error statuses the promise is fulfilled
    */
-  async exchange(request: SignedRequest): Promise<Answer> {
-    const answer = await this.#exchangeOnce(request);
-    if (answer.head.status !== 403 || !this.#correctClock(answer.head)) return answer;
-    return this.#exchangeOnce(request);
+  exchange(request: SignedRequest): Promise<Answer> {
+    return this.#exchangeOnce(request).then((answer) =>
+      answer.head.status === 403 && this.#correctClock(answer.head)
+        ? this.#exchangeOnce(request)
+        : answer,
+    );
   }
 
   /** Ends all connections; exchanges under way are rejected with `aborted`. */
@@ -106,35 +109,32 @@ export class WireClient {
     this.#idle.length = 0;
   }
 
-  async #exchangeOnce(request: SignedRequest): Promise<Answer> {
-    const head = this.#signedHead(request);
-    const exchange = {
+  // Chains of `then` instead of async functions: this runs twice for every object.
+  #exchangeOnce(request: SignedRequest): Promise<Answer> {
+    const exchange: ExchangeRequest = {
       method: request.method,
-      head,
+      head: this.#signedHead(request),
       body: request.body,
       limits:
         request.firstByteMs === undefined
           ? this.#limits
-          : { ...this.#limits, firstByteMs: request.firstByteMs },
+          : patient(this.#limits, request.firstByteMs),
       receive: request.receive,
     };
     const kept = this.#takeIdle();
     if (kept === undefined) return this.#on(this.#connect(), exchange);
-    try {
-      return await this.#on(kept, exchange);
-    } catch (error) {
-      if (!(error instanceof WireError && error.stale && request.repeatable)) throw error;
+    if (!request.repeatable) return this.#on(kept, exchange);
+    return this.#on(kept, exchange).catch((error: unknown) => {
+      if (!(error instanceof WireError && error.stale)) throw error;
       return this.#on(this.#connect(), exchange);
-    }
+    });
   }
 
-  async #on(
-    connection: Connection,
-    exchange: Parameters<Connection['exchange']>[0],
-  ): Promise<Answer> {
-    const answer = await connection.exchange(exchange, performance.now());
-    if (!connection.closed) this.#idle.push({ connection, since: performance.now() });
-    return answer;
+  #on(connection: Connection, exchange: ExchangeRequest): Promise<Answer> {
+    return connection.exchange(exchange, performance.now()).then((answer) => {
+      if (!connection.closed) this.#idle.push({ connection, since: performance.now() });
+      return answer;
+    });
   }
 
   #takeIdle(): Connection | undefined {
@@ -202,7 +202,13 @@ export class WireClient {
   }
 }
 
+/** S3 sends a blank now and then while it puts parts together: that is too little for any least throughput. */
+function patient(limits: TimeLimits, firstByteMs: number): TimeLimits {
+  return { ...limits, firstByteMs, idleMs: firstByteMs, throughputMinBytes: 0 };
+}
+
 function canonicalQuery(query: readonly (readonly [string, string])[]): string {
+  if (query.length === 0) return '';
   return query
     .map(([name, value]) => `${encodeQuery(name)}=${encodeQuery(value)}`)
     .toSorted()

@@ -33,6 +33,7 @@ export class MalformedAnswer extends Error {
 }
 
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5][0-9][0-9])(?: .*)?$/;
+const STRAY_CONTROL = /\0|\r(?!\n)|(?<!\r)\n/;
 const FIELD_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 /**
@@ -41,6 +42,8 @@ const FIELD_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
  */
 export function parseResponseHead(text: string): ResponseHead {
   const lines = text.split('\r\n');
+  // Between the line ends nothing may look like one: `lines` has none of these left in a sound head.
+  if (STRAY_CONTROL.test(text)) throw new MalformedAnswer('a control character in a header');
   const statusLine = STATUS_LINE.exec(lines[0] as string);
   if (statusLine === null) throw new MalformedAnswer('no HTTP/1.1 status line');
   if (lines.length - 1 > MAX_HEADERS) throw new MalformedAnswer('too many headers');
@@ -49,17 +52,38 @@ export function parseResponseHead(text: string): ResponseHead {
     const line = lines[i] as string;
     const colon = line.indexOf(':');
     if (colon < 0) throw new MalformedAnswer('a header line without a colon');
-    const rawName = line.slice(0, colon);
-    if (!FIELD_NAME.test(rawName)) throw new MalformedAnswer('a header with a malformed name');
-    const name = rawName.toLowerCase();
+    const name = fieldName(line.slice(0, colon));
     const value = trimBlanks(line, colon + 1);
-    if (/[\r\n\0]/.test(value)) throw new MalformedAnswer('a control character in a header');
     const before = headers.get(name);
     headers.set(name, before === undefined ? value : `${before}, ${value}`);
   }
-  const connection = headers.get('connection')?.toLowerCase();
-  const keepAlive = statusLine[1] === '1' ? connection !== 'close' : connection === 'keep-alive';
+  const keepAlive = isKept(statusLine[1] === '1', headers);
   return { status: Number(statusLine[2]), headers, keepAlive };
+}
+
+const CLOSE_OPTION = /(?:^|,)[ \t]*close[ \t]*(?:,|$)/i;
+const KEEP_ALIVE_OPTION = /(?:^|,)[ \t]*keep-alive[ \t]*(?:,|$)/i;
+
+/** RFC 9112, section 9.3; chunks in HTTP/1.0 come from a peer that does not know them (section 6.1). */
+function isKept(isHttp11: boolean, headers: ResponseHeaders): boolean {
+  const options = headers.get('connection');
+  if (options === undefined) return isHttp11;
+  if (CLOSE_OPTION.test(options)) return false;
+  return isHttp11 || (KEEP_ALIVE_OPTION.test(options) && !headers.has('transfer-encoding'));
+}
+
+/** Names as servers write them, and in lower case: the same few come with every answer. */
+const knownNames = new Map<string, string>();
+/** A server that makes names up must not fill the memory. */
+const MAX_KNOWN_NAMES = 512;
+
+function fieldName(written: string): string {
+  const known = knownNames.get(written);
+  if (known !== undefined) return known;
+  if (!FIELD_NAME.test(written)) throw new MalformedAnswer('a header with a malformed name');
+  const name = written.toLowerCase();
+  if (knownNames.size < MAX_KNOWN_NAMES) knownNames.set(written, name);
+  return name;
 }
 
 /** The value without its outer spaces and tabs; other bytes, 0xA0 among them, are content. */

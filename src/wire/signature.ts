@@ -100,9 +100,15 @@ function byName(a: Header, b: Header): number {
   return a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : 0;
 }
 
-/** Outer blanks removed, runs of spaces folded: both real servers refuse a signature over unfolded runs. */
+const OUTER_BLANK = /^[ \t]|[ \t]$/;
+const OUTER_BLANKS = /^[ \t]+|[ \t]+$/g;
+
+/**
+ * Outer blanks removed, runs of spaces folded: both real servers refuse a signature over unfolded runs.
+ * Not by `trim()`, which takes the byte 0xA0 for a space, and so cuts an "à" at the end in two.
+ */
 function canonicalValue(value: string): string {
-  const trimmed = value.trim();
+  const trimmed = OUTER_BLANK.test(value) ? value.replace(OUTER_BLANKS, '') : value;
   return trimmed.includes('  ') ? trimmed.replace(/ {2,}/g, ' ') : trimmed;
 }
 
