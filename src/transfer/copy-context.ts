@@ -21,7 +21,15 @@ export interface CopyContext {
   /** Wall clock, ms since the epoch. */
   readonly now: () => number;
   /** What was learnt about the source on the way, shared by all transfers. */
-  readonly learnt: { etagIsNoMd5: boolean };
+  readonly learnt: Learnt;
+}
+
+export interface Learnt {
+  /**
+   * Whether ETags that look like MD5s are such. `md5` once the destination has accepted content under
+   * one: then a single object that does not fit its own says nothing about the others.
+   */
+  sourceEtags: 'untried' | 'md5' | 'other';
 }
 
 /** What one object's earlier attempts have left behind. */
@@ -29,8 +37,8 @@ export interface CopyState {
   /** A write of ours whose answer was lost. */
   mayHaveLanded:
     | {
-        /** What its object's ETag would be, in lower case; undefined when that cannot be told. */
-        readonly etag: string | undefined;
+        /** What its object's ETag would be where the destination makes it of MD5s; in lower case. */
+        readonly etag: string;
         readonly bytes: number;
         /** Bytes it sent that are not in the counters yet. */
         readonly uncountedBytes: number;
@@ -38,6 +46,26 @@ export interface CopyState {
     | undefined;
   /** MD5 of content that the destination refused as not fitting the source's ETag. */
   refusedMd5: string | undefined;
+  /** The ETag was found to be no MD5 of this object. */
+  etagIsNoMd5: boolean;
+  /** The content has been read to its end, and counted. */
+  downloaded: boolean;
   /** The object was seen to change while it was read. */
   changed: boolean;
+}
+
+export function newCopyState(): CopyState {
+  return {
+    mayHaveLanded: undefined,
+    refusedMd5: undefined,
+    etagIsNoMd5: false,
+    downloaded: false,
+    changed: false,
+  };
+}
+
+/** Counts an object whose content is complete; once, however often it is read. */
+export function countDownload(state: CopyState, { counters }: CopyContext): void {
+  if (!state.downloaded) counters.downloaded++;
+  state.downloaded = true;
 }

@@ -7,8 +7,8 @@
  */
 import type { Outcome } from '../domain.ts';
 import type { ObjectKey } from '../object-key.ts';
-import { type ObjectHead, StoreError, type UploadedPart } from '../s3/object-store.ts';
-import type { CopyContext, CopyState } from './copy-context.ts';
+import { type ObjectHead, type PutResult, StoreError, type UploadedPart } from '../s3/object-store.ts';
+import { type CopyContext, type CopyState, countDownload } from './copy-context.ts';
 import { base64ToHex, md5Base64, multipartEtag } from './digest.ts';
 import { resolveExisting } from './existing-object.ts';
 import { type PartRange, planParts } from './part-plan.ts';
@@ -28,17 +28,22 @@ export async function copyInParts(
 ): Promise<Outcome> {
   // A HEAD is cheaper than to read and send gigabytes that the condition refuses in the end.
   if (await isThere(key, context)) return resolveExisting(key, context, state);
-  const { destination, counters } = context;
-  const uploadId = await at('destination', destination.createMultipartUpload(key, object.metadata));
+  const uploadId = await at(
+    'destination',
+    context.destination.createMultipartUpload(key, object.metadata),
+  );
+  const upload = { key, object, uploadId };
   let completed = false;
   try {
-    const parts = await copyParts({ key, object, uploadId }, context);
-    counters.downloaded++;
+    const parts = await copyParts(upload, context);
+    countDownload(state, context);
     const etag = multipartEtag(parts.map(({ md5 }) => md5));
-    const outcome = await complete({ key, object, uploadId }, { parts, etag }, context, state);
-    completed = outcome.kind === 'copied';
-    return outcome;
+    const done = await complete(upload, { parts, etag }, context, state);
+    if (done === undefined) return await resolveExisting(key, context, state);
+    completed = true;
+    return copied(upload, { parts, etag }, done);
   } finally {
+    // Also when the object is there by an earlier upload of ours: this one is left over then.
     if (!completed) await abort(key, uploadId, context);
   }
 }
@@ -98,7 +103,7 @@ async function copyPart(
     } catch (error) {
       if (!(error instanceof TransferError)) throw error;
       const wait = waitBeforeRetry(error.cause, attempt, context.retry);
-      if (wait === undefined) throw isPassing(error.cause) ? exhausted(error) : error;
+      if (wait === undefined) throw isPassing(error.cause) ? exhausted(error, attempt) : error;
       context.counters.retries++;
       await context.retry.sleep(wait);
     }
@@ -106,12 +111,10 @@ async function copyPart(
 }
 
 /** What has used up its own attempts must not make the whole object start again as many times. */
-function exhausted({ side, cause }: TransferError): TransferError {
+function exhausted({ side, cause }: TransferError, attempts: number): TransferError {
   const { code, status, mayHaveLanded } = cause;
-  return new TransferError(
-    side,
-    new StoreError(cause.message, { kind: 'refused', code, status, mayHaveLanded, cause }),
-  );
+  const options = { kind: 'refused', code, status, mayHaveLanded, cause } as const;
+  return new TransferError(side, new StoreError(cause.message, options), attempts);
 }
 
 async function attemptPart(
@@ -126,13 +129,17 @@ async function attemptPart(
       'source',
       source.get(key, {
         range: { first, last },
-        ifMatch: object.etag,
+        ...(object.etag === '' ? {} : { ifMatch: object.etag }),
         receive: (head) => {
-          if (head.bytes !== object.bytes) throw changed(object.bytes, head.bytes);
+          // Stores that ignore If-Match, and objects without an ETag, must not be mixed of two versions either.
+          if (!isSameVersion(head, object)) throw changed(206);
           return Buffer.allocUnsafe(bytes);
         },
       }),
-    );
+    ).catch((error: unknown) => {
+      const refused = error instanceof TransferError && error.kind === 'precondition-failed';
+      throw refused ? new TransferError('source', changed(error.cause.status)) : error;
+    });
     counters.downloadedBytes += bytes;
     const part = body as Buffer;
     const md5 = md5Base64(part);
@@ -147,46 +154,17 @@ async function attemptPart(
   }
 }
 
-function changed(before: number, now: number): StoreError {
-  return new StoreError(`the object changed while it was copied: from ${before} to ${now} bytes`, {
-    kind: 'precondition-failed',
-    code: 'changed',
-    status: 206,
-    mayHaveLanded: false,
-  });
+function isSameVersion(a: ObjectHead, b: ObjectHead): boolean {
+  return a.bytes === b.bytes && a.etag === b.etag && a.lastModified === b.lastModified;
 }
 
-/** Completes the upload, tried again by itself: a lost answer must not cost the copy of a whole large object. */
-async function complete(
-  upload: Upload,
-  made: MadeParts,
-  context: CopyContext,
-  state: CopyState,
-): Promise<Outcome> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await attemptComplete(upload, made, context);
-    } catch (error) {
-      if (!(error instanceof TransferError)) throw error;
-      if (error.cause.mayHaveLanded) {
-        state.mayHaveLanded = {
-          etag: made.etag,
-          bytes: upload.object.bytes,
-          uncountedBytes: 0,
-        };
-      }
-      const gone = error.kind === 'no-such-upload' && state.mayHaveLanded !== undefined;
-      if (gone || error.kind === 'precondition-failed') {
-        return resolveExisting(upload.key, context, state);
-      }
-      // After a conflict S3 wants the whole upload made anew: that is the object's next attempt.
-      if (error.kind === 'conflict') throw error;
-      const wait = waitBeforeRetry(error.cause, attempt, context.retry);
-      if (wait === undefined) throw isPassing(error.cause) ? exhausted(error) : error;
-      context.counters.retries++;
-      await context.retry.sleep(wait);
-    }
-  }
+function changed(status: number): StoreError {
+  return new StoreError('the object changed while it was copied', {
+    kind: 'precondition-failed',
+    code: 'changed',
+    status,
+    mayHaveLanded: false,
+  });
 }
 
 interface MadeParts {
@@ -195,12 +173,40 @@ interface MadeParts {
   readonly etag: string;
 }
 
-async function attemptComplete(
+/**
+ * Completes the upload, tried again by itself: a lost answer must not cost the copy of a whole large object.
+ *
+ * @returns undefined when the key is taken, be it by an earlier request of ours whose answer was lost
+ */
+async function complete(
   { key, object, uploadId }: Upload,
   { parts, etag }: MadeParts,
-  { destination }: CopyContext,
-): Promise<Outcome> {
-  const done = await at('destination', destination.completeNew(key, { uploadId, parts }));
+  context: CopyContext,
+  state: CopyState,
+): Promise<PutResult | undefined> {
+  const { destination, retry, counters } = context;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await at('destination', destination.completeNew(key, { uploadId, parts }));
+    } catch (error) {
+      if (!(error instanceof TransferError)) throw error;
+      if (error.cause.mayHaveLanded) {
+        state.mayHaveLanded = { etag, bytes: object.bytes, uncountedBytes: 0 };
+      }
+      const gone = error.kind === 'no-such-upload' && state.mayHaveLanded !== undefined;
+      if (gone || error.kind === 'precondition-failed') return undefined;
+      // After a conflict S3 wants the whole upload made anew: that is the object's next attempt.
+      if (error.kind === 'conflict') throw error;
+      const wait = waitBeforeRetry(error.cause, attempt, retry);
+      if (wait === undefined) throw isPassing(error.cause) ? exhausted(error, attempt) : error;
+      counters.retries++;
+      await retry.sleep(wait);
+    }
+  }
+}
+
+/** @throws TransferError when the destination has acknowledged something else than was sent */
+function copied({ key, object }: Upload, { parts, etag }: MadeParts, done: PutResult): Outcome {
   // A store whose parts' ETags are their MD5s makes the object's ETag of them; others' tell nothing.
   const comparable = parts.every((part) => part.etag.toLowerCase() === base64ToHex(part.md5));
   if (comparable && done.etag.toLowerCase() !== etag) throw wrongEtag(done.etag, etag);

@@ -9,12 +9,12 @@
 import type { Outcome, TransferFailure } from '../domain.ts';
 import { MigrateError } from '../errors.ts';
 import type { ObjectKey } from '../object-key.ts';
-import type { ObjectHead } from '../s3/object-store.ts';
-import type { CopyContext, CopyState } from './copy-context.ts';
+import { type ObjectHead, StoreError } from '../s3/object-store.ts';
+import { type CopyContext, type CopyState, countDownload, newCopyState } from './copy-context.ts';
 import { copyInParts } from './copy-in-parts.ts';
 import { base64ToHex, hexToBase64, md5Base64 } from './digest.ts';
-import { resolveExisting } from './existing-object.ts';
-import { waitBeforeRetry } from './retry.ts';
+import { lookOnceMore, resolveExisting } from './existing-object.ts';
+import { isPassing, waitBeforeRetry } from './retry.ts';
 import { at, TransferError, wrongEtag } from './transfer-error.ts';
 
 /** Connections closed while idle that one object may meet before they count as failed attempts. */
@@ -25,7 +25,7 @@ const STALE_RETRIES = 3;
  *   not implemented
  */
 export async function copyObject(key: ObjectKey, context: CopyContext): Promise<Outcome> {
-  const state: CopyState = { mayHaveLanded: undefined, refusedMd5: undefined, changed: false };
+  const state = newCopyState();
   let stale = 0;
   for (let attempt = 1; ; attempt++) {
     try {
@@ -36,26 +36,33 @@ export async function copyObject(key: ObjectKey, context: CopyContext): Promise<
       if (error.side === 'source' && error.kind === 'not-found') {
         return { kind: 'skipped-download', key, detail: error.code };
       }
-      if (error.kind === 'precondition-failed' && error.side === 'source') {
-        if (state.changed) return failed(key, error, attempt, context.now());
+      if (error.kind === 'precondition-failed' && error.side === 'source' && !state.changed) {
         state.changed = true;
+        context.counters.retries++;
         continue;
       }
-      context.counters.retries++;
       if (error.stale && stale < STALE_RETRIES) {
         // The connection had been closed while idle: no attempt at all, as far as the store is concerned.
         stale++;
         attempt--;
+        context.counters.retries++;
         continue;
       }
       const wait = waitBeforeRetry(error.cause, attempt, context.retry);
       if (wait === undefined) {
-        context.counters.retries--;
-        return failed(key, error, attempt, context.now());
+        const found = mayBeThere(error, state) ? await lookOnceMore(key, context, state) : undefined;
+        return found ?? failed(key, error, attempt, context.now());
       }
+      context.counters.retries++;
       await context.retry.sleep(wait);
     }
   }
+}
+
+/** Not after an answer that tells of other bytes or refuses them: what is there then is no success. */
+function mayBeThere({ side, cause }: TransferError, state: CopyState): boolean {
+  const unclear = cause.kind === 'conflict' || state.mayHaveLanded !== undefined;
+  return side === 'destination' && unclear && isPassing(cause);
 }
 
 async function attemptCopy(
@@ -65,6 +72,7 @@ async function attemptCopy(
 ): Promise<Outcome> {
   const { source, counters, budget, multipartThresholdBytes } = context;
   let held = 0;
+  let room: Promise<void> | undefined;
   try {
     const { object, body } = await at(
       'source',
@@ -72,7 +80,7 @@ async function attemptCopy(
         receive: (head) => {
           if (head.bytes > multipartThresholdBytes) return undefined;
           held = head.bytes;
-          const room = budget.take(held);
+          room = budget.take(held);
           return room === undefined
             ? Buffer.allocUnsafe(head.bytes)
             : room.then(() => Buffer.allocUnsafe(head.bytes));
@@ -80,11 +88,13 @@ async function attemptCopy(
       }),
     );
     if (body === undefined) return await copyInParts(key, object, context, state);
-    counters.downloaded++;
+    countDownload(state, context);
     counters.downloadedBytes += body.length;
     return await putWhole(key, object, body, context, state);
   } finally {
-    if (held > 0) budget.release(held);
+    // The exchange may have failed while it waited for room: only what was taken can be given back.
+    if (room !== undefined) await room;
+    budget.release(held);
   }
 }
 
@@ -96,31 +106,35 @@ async function putWhole(
   state: CopyState,
 ): Promise<Outcome> {
   const { destination, counters, learnt } = context;
-  const fromEtag = object.etagMayBeMd5 && !learnt.etagIsNoMd5;
+  const fromEtag =
+    object.etagMayBeMd5 && !state.etagIsNoMd5 && learnt.sourceEtags !== 'other';
   const md5 = fromEtag ? hexToBase64(object.etag) : md5Base64(body);
+  const md5Hex = fromEtag ? object.etag.toLowerCase() : base64ToHex(md5);
   try {
     const put = await at(
       'destination',
       destination.putNew(key, { body, metadata: object.metadata, md5 }),
     );
-    if (put.etagMayBeMd5 && put.etag.toLowerCase() !== base64ToHex(md5)) {
-      throw wrongEtag(put.etag, base64ToHex(md5));
-    }
+    if (put.etagMayBeMd5 && put.etag.toLowerCase() !== md5Hex) throw wrongEtag(put.etag, md5Hex);
+    const proven = md5Hex === object.etag.toLowerCase();
+    if (proven && body.length > 0) learnt.sourceEtags = 'md5';
     counters.uploadedBytes += body.length;
     return {
       kind: 'copied',
       key,
       bytes: body.length,
       etag: put.etag,
-      detail: fromEtag ? 'md5' : 'length-only',
+      detail: proven ? 'md5' : 'length-only',
     };
   } catch (error) {
     if (!(error instanceof TransferError)) throw error;
     if (error.kind === 'precondition-failed') return resolveExisting(key, context, state);
-    if (error.kind === 'bad-digest' && fromEtag) suspectEtag(body, object, context, state);
+    if (error.kind === 'bad-digest' && fromEtag) {
+      await suspectEtag(key, { body, object }, context, state);
+    }
     if (error.cause.mayHaveLanded) {
       state.mayHaveLanded = {
-        etag: base64ToHex(md5),
+        etag: md5Hex,
         bytes: body.length,
         uncountedBytes: body.length,
       };
@@ -131,18 +145,35 @@ async function putWhole(
 
 /**
  * The destination found other bytes than the source's ETag tells of. Either they changed on the way, or
- * this ETag is no MD5: the same bytes read twice decide for the latter.
+ * this ETag is no MD5: the same bytes read twice decide for the latter, unless they are not all of them.
  */
-function suspectEtag(
-  body: Buffer,
-  object: ObjectHead,
-  { learnt }: CopyContext,
+async function suspectEtag(
+  key: ObjectKey,
+  { body, object }: { body: Buffer; object: ObjectHead },
+  { source, learnt }: CopyContext,
   state: CopyState,
-): void {
+): Promise<void> {
   const actual = md5Base64(body);
   if (base64ToHex(actual) === object.etag.toLowerCase()) return;
-  if (state.refusedMd5 === actual) learnt.etagIsNoMd5 = true;
+  const again = state.refusedMd5 === actual;
   state.refusedMd5 = actual;
+  if (!again) return;
+  const { bytes } = await at('source', source.head(key));
+  if (bytes !== body.length) throw cutShort(body.length, bytes);
+  state.etagIsNoMd5 = true;
+  if (learnt.sourceEtags === 'untried') learnt.sourceEtags = 'other';
+}
+
+function cutShort(read: number, bytes: number): TransferError {
+  return new TransferError(
+    'source',
+    new StoreError(`GET gave ${read} bytes of an object of ${bytes}`, {
+      kind: 'not-s3',
+      code: 'source-truncated',
+      status: 200,
+      mayHaveLanded: false,
+    }),
+  );
 }
 
 /** Some answers mean that no object can be copied: going on would only fill failed.log. */
@@ -156,7 +187,7 @@ function stopIfHopeless(error: TransferError): void {
   }
   if (error.kind === 'not-implemented' && error.side === 'destination') {
     throw new MigrateError(
-      'the destination does not implement conditional writes (501 to If-None-Match: *)',
+      `the destination does not implement a conditional write (${error.code}: ${error.message})`,
       {
         exitCode: 3,
         hint: 'Objects that clients write to it meanwhile could not be told from older ones. Update the store, or use one that honours the condition.',
@@ -166,8 +197,9 @@ function stopIfHopeless(error: TransferError): void {
   }
 }
 
-function failed(key: ObjectKey, error: TransferError, attempts: number, now: number): Outcome {
+function failed(key: ObjectKey, error: TransferError, attempt: number, now: number): Outcome {
   const { code, status, message } = error.cause;
+  const attempts = attempt - 1 + error.attempts;
   const failure: TransferFailure = { code, status, attempts, message, side: error.side, at: now };
   return { kind: 'failed', key, failure };
 }

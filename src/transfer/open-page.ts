@@ -79,6 +79,22 @@ export class OpenPage {
     return page;
   }
 
+  /**
+   * What is left to hand on once nothing more will be finished: the done keys from the beginning on, as
+   * {@link takeDone}, and each run of them with an outcome behind a key that has none.
+   */
+  *takeRest(): Generator<OutcomePage> {
+    for (;;) {
+      const page = this.takeDone();
+      if (page !== undefined && (page.after === this.#plan.after || page.outcomes.length > 0)) {
+        yield page;
+      }
+      if (this.#emitted === this.#plan.keys.length) return;
+      this.#after = this.keyAt(this.#emitted);
+      this.#emitted++;
+    }
+  }
+
   #unfinishedFrom(from: number): number {
     const { decisions } = this.#plan;
     let index = from;

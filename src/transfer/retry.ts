@@ -47,7 +47,7 @@ export function waitBeforeRetry(
   return Math.max(jittered, Math.min(capMs, error.retryAfterMs ?? 0));
 }
 
-/** About two minutes of trying for one object. */
+/** At most a minute of waiting for one object, besides what its exchanges take; more where a store asks for it. */
 export const RETRY_POLICY: RetryPolicy = {
   maxAttempts: 8,
   baseMs: 500,

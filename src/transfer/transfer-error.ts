@@ -8,11 +8,14 @@ export class TransferError extends Error {
   override readonly name = 'TransferError';
   override readonly cause: StoreError;
   readonly side: Side;
+  /** How often the exchange was tried before it was given up. */
+  readonly attempts: number;
 
-  constructor(side: Side, cause: StoreError) {
+  constructor(side: Side, cause: StoreError, attempts = 1) {
     super(cause.message);
     this.side = side;
     this.cause = cause;
+    this.attempts = attempts;
   }
 
   get kind(): StoreErrorKind {

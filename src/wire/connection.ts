@@ -401,18 +401,18 @@ export class Connection {
   }
 
   #takeHead(exchange: Exchange, bytes: Buffer): number {
-    let end: number;
+    const before = exchange.headText;
     let text: string;
-    if (exchange.headText === '') {
+    /** Where the head ends in `text`; -1 before it does. */
+    let end: number;
+    if (before === '') {
       end = bytes.indexOf(HEAD_END);
       text = bytes.toString('latin1', 0, end < 0 ? bytes.length : end);
     } else {
       // The end may be split over two reads: look from three bytes before the border.
-      const before = exchange.headText;
       text = before + bytes.toString('latin1');
-      const found = text.indexOf('\r\n\r\n', Math.max(0, before.length - 3));
-      end = found < 0 ? -1 : found - before.length;
-      if (found >= 0) text = text.slice(0, found);
+      end = text.indexOf('\r\n\r\n', Math.max(0, before.length - 3));
+      if (end >= 0) text = text.slice(0, end);
     }
     if (text.length > MAX_HEAD_BYTES) throw new MalformedAnswer('an endless head');
     if (end < 0) {
@@ -423,7 +423,7 @@ export class Connection {
     const head = parseResponseHead(text);
     if (head.status === 101) throw new MalformedAnswer('101 to a request that did not ask for it');
     if (head.status >= 200) this.#decide(exchange, head);
-    return end + HEAD_END.length;
+    return end + HEAD_END.length - before.length;
   }
 
   #decide(exchange: Exchange, head: ResponseHead): void {
@@ -481,7 +481,8 @@ export class Connection {
     }
     if (receiver.kind === 'into') {
       if (framing.kind !== 'length' || framing.bytes !== receiver.buffer.length) {
-        throw new Error('the receiving buffer is not as long as the body');
+        this.#refuse(exchange, new Error('the receiving buffer is not as long as the body'));
+        return;
       }
     }
     if (framing.kind === 'chunked') exchange.chunked = new ChunkedBody();

@@ -27,7 +27,7 @@ const KEYS = {
   'a dot segment': ['dot/./segment', 'dot/segment'],
   'a dot-dot segment': ['dotdot/../segment', 'segment'],
   'nothing but dots': ['..', undefined],
-  'a trailing dot': ['dot.', 'dot'],
+  'a trailing dot': ['stop.', 'stop'],
   emoji: ['\u{1f600}/\u{ff5e}', undefined],
   'a composed letter': ['compos\u00e9', 'compose\u0301'],
   'a decomposed letter': ['decompose\u0301', 'decompos\u00e9'],

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { answer, answering, clientOf, get, ok, put, startScriptedServer } from './scripted-server.ts';
+import { answer, answering, clientOf, deferred, get, ok, put, startScriptedServer } from './scripted-server.ts';
 
 /** Sends the pieces in answer to the first request, and ordinary answers after it. */
 function firstThen(...pieces: readonly string[]): Parameters<typeof startScriptedServer>[0] {
@@ -261,8 +261,8 @@ describe('deciding where the body goes', () => {
     });
     const client = clientOf(server.endpoint);
     const buffer = Buffer.alloc(content.length);
-    const decision = Promise.withResolvers<{ kind: 'into'; buffer: Buffer }>();
-    const asked = Promise.withResolvers<void>();
+    const decision = deferred<{ kind: 'into'; buffer: Buffer }>();
+    const asked = deferred<void>();
     const exchange = client.exchange(
       get('/photos/a', {
         receive: () => {
@@ -288,8 +288,8 @@ describe('deciding where the body goes', () => {
       await peer.send(ok('whole'));
       peer.end();
     });
-    const asked = Promise.withResolvers<void>();
-    const decision = Promise.withResolvers<{ kind: 'collect'; limit: number }>();
+    const asked = deferred<void>();
+    const decision = deferred<{ kind: 'collect'; limit: number }>();
     const exchange = clientOf(server.endpoint).exchange(
       get('/photos/a', {
         receive: () => {
