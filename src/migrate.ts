@@ -39,6 +39,8 @@ export interface MigrateOptions {
   readonly threads: number;
   /** Bytes of collected bodies held at once. */
   readonly memoryBytes: number;
+  /** Objects longer than this are copied in parts; 16 MiB to 5 GiB. */
+  readonly multipartThresholdBytes: number;
   readonly shard: ShardOptions;
   readonly startAfter: ObjectKey | undefined;
   /** Stop after so many keys that need a transfer; undefined for all. */
@@ -82,7 +84,9 @@ export async function migrate(
   options: MigrateOptions,
   surroundings: Surroundings,
 ): Promise<RunResult> {
-  const lists = await openLists(options, surroundings.signal);
+  const { signal } = surroundings;
+  const lists = await unlessAborted(openLists(options, signal), signal);
+  if (lists === undefined) return interruptedAtStart(signal);
   const folderOptions = folderOptionsOf(options, lists);
   await peekRunFolder(folderOptions);
   await prepareLogFolder(options.logFolder);
@@ -124,6 +128,7 @@ async function run({ options, surroundings, lists, stores, folder }: Run): Promi
     counters,
     threads: options.threads,
     memoryBytes: options.memoryBytes,
+    multipartThresholdBytes: options.multipartThresholdBytes,
     retry: RETRY_POLICY,
     signal: stop,
     now: Date.now,
@@ -182,7 +187,8 @@ async function run({ options, surroundings, lists, stores, folder }: Run): Promi
  */
 export async function rehearse(options: MigrateOptions, surroundings: Surroundings): Promise<void> {
   const { stdout, stderr, signal } = surroundings;
-  const lists = await openLists(options, signal);
+  const lists = await unlessAborted(openLists(options, signal), signal);
+  if (lists === undefined) return;
   const start = await peekRunFolder(folderOptionsOf(options, lists));
   const stores = await openBuckets(options);
   const counters = newCounters();
@@ -243,6 +249,21 @@ async function openLists(options: MigrateOptions, signal: AbortSignal): Promise<
   });
   const owns = options.shard.count === 1 ? undefined : await createShard(options.shard);
   return { source, destination, owns };
+}
+
+/** @returns undefined when the work ended because of the abort */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  try {
+    return await work;
+  } catch (error) {
+    if (signal.aborted && error === signal.reason) return undefined;
+    throw error;
+  }
+}
+
+function interruptedAtStart({ reason }: AbortSignal): RunResult {
+  const end = { kind: 'interrupted', signal: reason as 'SIGINT' | 'SIGTERM' } as const;
+  return { end, error: undefined, failed: 0, conserved: true };
 }
 
 /** What makes a run the one it is; only the same continues what a log folder holds. */

@@ -130,7 +130,8 @@ function checkLog({ source, listed }: MigratedBuckets, log: string): Check {
   for (const key of expected) {
     if (!logged.delete(key)) problems.push(`${displayKey(key)}: not recorded`);
   }
-  for (const key of logged) problems.push(`${displayKey(key)}: recorded, but not to be transferred`);
+  for (const key of logged)
+    problems.push(`${displayKey(key)}: recorded, but not to be transferred`);
   return {
     claim: `migrate.log is sorted and has each of the ${formatCount(expected.length)} transferred keys once`,
     problems,

@@ -26,12 +26,7 @@ import {
   startCommand,
 } from './demo-command.ts';
 import { type Check, checkMigration, recordsOf } from './demo-compare.ts';
-import {
-  exampleKeys,
-  fillSource,
-  putListedObjects,
-  putUnlistedObjects,
-} from './demo-objects.ts';
+import { exampleKeys, fillSource, putListedObjects, putUnlistedObjects } from './demo-objects.ts';
 import { exitCodeOf, watchSignals } from './signals.ts';
 
 const BUCKET = 'photos';

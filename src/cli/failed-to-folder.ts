@@ -12,8 +12,14 @@ export async function writeFailedLists(logFolder: string, folder: string): Promi
   // Read before the folder is made: a mistyped --log-folder must leave nothing behind.
   let batch = await keys.next();
   const writer = await createListWriter({ folder });
-  for (; batch.done !== true; batch = await keys.next())
-    await writer.append({ names: batch.value });
+  try {
+    for (; batch.done !== true; batch = await keys.next()) {
+      await writer.append({ names: batch.value });
+    }
+  } catch (error) {
+    await writer.discard();
+    throw error;
+  }
   const { keys: written, files } = await writer.finish();
   process.stderr.write(
     `s3migrate: ${written} failed keys in ${files} list files in ${displayText(folder)}\n` +

@@ -11,7 +11,7 @@ import { parseEndpoint } from '../s3/endpoint.ts';
 import type { BucketAddress } from '../s3/open-store.ts';
 import type { Addressing } from '../s3/wire-object-store.ts';
 import type { Endpoint } from '../wire/connection.ts';
-import { parseSize } from './size.ts';
+import { formatSize, parseSize } from './size.ts';
 
 /** Values by commander's names (camel case), as given, from the environment, or the default. */
 export type RawOptions = Readonly<Record<string, string | boolean | undefined>>;
@@ -19,6 +19,9 @@ export type RawOptions = Readonly<Record<string, string | boolean | undefined>>;
 const MAX_THREADS = 4096;
 const MAX_HOSTS = 65_536;
 const MIN_MEMORY_BYTES = 16 * 1024 ** 2;
+const MIN_THRESHOLD_BYTES = 16 * 1024 ** 2;
+/** Largest body one PutObject takes. https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html */
+const MAX_PUT_BYTES = 5 * 1024 ** 3;
 const MANDATORY = [
   'src-url',
   'src-bucket',
@@ -51,7 +54,11 @@ export function migrateOptions(raw: RawOptions, toolVersion: string): MigrateOpt
     sourceLists,
     destinationLists,
     threads: wholeNumber(raw, 'threads', { least: 1, most: MAX_THREADS }),
-    memoryBytes: size(raw, 'memory', MIN_MEMORY_BYTES),
+    memoryBytes: size(raw, 'memory', { least: MIN_MEMORY_BYTES }),
+    multipartThresholdBytes: size(raw, 'multipart-threshold', {
+      least: MIN_THRESHOLD_BYTES,
+      most: MAX_PUT_BYTES,
+    }),
     shard: shard(raw),
     startAfter: startAfter(raw),
     first:
@@ -59,7 +66,7 @@ export function migrateOptions(raw: RawOptions, toolVersion: string): MigrateOpt
         ? undefined
         : wholeNumber(raw, 'first', { least: 1, most: Number.MAX_SAFE_INTEGER }),
     logFolder: text(raw, 'log-folder'),
-    aheadLimitBytes: size(raw, 'ahead-disk', 1),
+    aheadLimitBytes: size(raw, 'ahead-disk', { least: 1 }),
     toolVersion,
   };
 }
@@ -224,12 +231,20 @@ function wholeNumber(
   );
 }
 
-function size(raw: RawOptions, flag: string, least: number): number {
+function size(
+  raw: RawOptions,
+  flag: string,
+  { least, most = Number.MAX_SAFE_INTEGER }: { least: number; most?: number },
+): number {
   const given = text(raw, flag);
   const bytes = parseSize(given);
-  if (bytes !== undefined && bytes >= least) return bytes;
+  if (bytes !== undefined && bytes >= least && bytes <= most) return bytes;
+  const range =
+    most === Number.MAX_SAFE_INTEGER
+      ? `of at least ${formatSize(least)}`
+      : `from ${formatSize(least)} to ${formatSize(most)}`;
   throw usageError(
-    `--${flag} "${displayText(given)}" is not a size of at least ${least} bytes`,
+    `--${flag} "${displayText(given)}" is not a size ${range}`,
     'For example 256MiB or 1GiB.',
   );
 }

@@ -15,6 +15,7 @@ import { createListWriter, type ListWriter } from '../lists/list-writer.ts';
 import { displayKey, displayText, keyFromText, type ObjectKey } from '../object-key.ts';
 import { FindProgress, findSummary } from './s3find-report.ts';
 import { exitCodeOf, watchSignals } from './signals.ts';
+import { withDoubleDashes } from './single-dash.ts';
 
 /** What the command line asks for. */
 interface FindRequest {
@@ -26,6 +27,8 @@ interface FindRequest {
 }
 
 const MS_PER_DAY = 86_400_000;
+/** As the reference takes them, with one dash. */
+const SINGLE_DASH_FLAGS = ['later-than', 'csv', 'help', 'version'];
 
 /**
  * Runs s3find.
@@ -78,7 +81,7 @@ function parse(argv: readonly string[]): FindRequest | undefined {
       };
     });
   try {
-    program.parse(withDoubleDashes(argv), { from: 'user' });
+    program.parse(withDoubleDashes(argv, SINGLE_DASH_FLAGS), { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return undefined;
@@ -98,16 +101,6 @@ Four threads read at once; on a network file system more of them are faster:
 
 Exit codes: 0 every file is in a list, 1 some could not be read (named), 2 bad arguments,
 3 the lists cannot be written, 130 interrupted.`;
-
-/** The reference's single-dash flags, which commander would take for bundles of one-letter ones. */
-function withDoubleDashes(argv: readonly string[]): string[] {
-  const end = argv.indexOf('--');
-  return argv.map((argument, index) =>
-    (end === -1 || index < end) && /^-(later-than|csv|help|version)(=|$)/.test(argument)
-      ? `-${argument}`
-      : argument,
-  );
-}
 
 function days(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;

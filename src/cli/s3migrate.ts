@@ -7,10 +7,12 @@ import { type ExitCode, MigrateError } from '../errors.ts';
 import { migrate, type RunResult, rehearse } from '../migrate.ts';
 import { displayText } from '../object-key.ts';
 import { demo } from './demo.ts';
+import { settleEnvironment } from './environment.ts';
 import { writeFailedLists } from './failed-to-folder.ts';
 import { listBucket } from './list.ts';
 import { environmentName, migrateOptions, type RawOptions, usageError } from './options.ts';
 import { exitCodeOf, watchSignals } from './signals.ts';
+import { withDoubleDashes } from './single-dash.ts';
 
 /**
  * Runs s3migrate.
@@ -27,7 +29,8 @@ export async function main(argv: string[]): Promise<number> {
     exitCode = code;
   });
   try {
-    await program.parseAsync(argv, { from: 'user' });
+    settleEnvironment([...MIGRATE_FLAGS, ...LIST_FLAGS], process.env);
+    await program.parseAsync(withDoubleDashes(argv, SINGLE_DASH_FLAGS), { from: 'user' });
     return exitCode;
   } catch (error) {
     return tell(error);
@@ -46,8 +49,11 @@ function tell(error: unknown): ExitCode {
 /** @returns undefined when help or the version was asked for and given */
 function ofCommander(error: CommanderError): MigrateError | undefined {
   if (error.exitCode === 0) return undefined;
-  const message = displayText(error.message.replace(/^error: /, ''));
-  return usageError(message, 's3migrate --help tells the commands and flags.');
+  // A mistyped flag may have come with a secret.
+  const message = error.message
+    .replace(/^error: /, '')
+    .replace(/^(unknown option '[^=]*)=.*/s, "$1'");
+  return usageError(displayText(message), 's3migrate --help tells the commands and flags.');
 }
 
 function commands(end: (code: ExitCode) => void): Command {
@@ -62,7 +68,10 @@ function commands(end: (code: ExitCode) => void): Command {
     .exitOverride()
     .addHelpText('after', HELP);
   for (const option of MIGRATE_FLAGS) program.addOption(option);
-  program.action(async (raw: RawOptions) => end(await migrateCommand(raw, version)));
+  program.allowExcessArguments().action(async (raw: RawOptions, { args: [stray] }: Command) => {
+    if (stray !== undefined) throw strayWord(stray);
+    end(await migrateCommand(raw, version));
+  });
 
   const list = inherited(program, 'list')
     .description('Writes sorted list files of a bucket, made with ListObjectsV2.')
@@ -76,6 +85,14 @@ function commands(end: (code: ExitCode) => void): Command {
     )
     .action(async () => end(await demo()));
   return program;
+}
+
+/** commander only counts such words; the one that is too many tells what was meant. */
+function strayWord(word: string): MigrateError {
+  return usageError(
+    `"${displayText(word)}" is neither a command nor the value of a flag`,
+    's3migrate --help tells the commands and flags.',
+  );
 }
 
 function inherited(program: Command, name: string): Command {
@@ -100,7 +117,8 @@ async function migrateCommand(raw: RawOptions, version: string): Promise<ExitCod
   try {
     if (raw['dryRun'] === true) {
       await rehearse(options, surroundings);
-      return interruption.signal.aborted ? 130 : 0;
+      const { aborted, reason } = interruption.signal;
+      return aborted ? exitCodeOf(reason as 'SIGINT' | 'SIGTERM') : 0;
     }
     return exitCodeAfter(await migrate(options, surroundings));
   } finally {
@@ -149,6 +167,9 @@ function sideFlags(prefix: 'src' | 'dest', side: string): Option[] {
   ];
 }
 
+/** With one dash, as s3find takes it. */
+const SINGLE_DASH_FLAGS = ['csv'];
+
 const MIGRATE_FLAGS: readonly Option[] = [
   ...sideFlags('src', 'source'),
   ...sideFlags('dest', 'destination'),
@@ -162,6 +183,10 @@ const MIGRATE_FLAGS: readonly Option[] = [
   flag('--log-folder <folder>', 'folder of migrate.log, failed.log and the run’s state').default(
     '.',
   ),
+  flag(
+    '--multipart-threshold <size>',
+    'objects longer than this are copied in parts, 16MiB to 5GiB',
+  ).default('1GiB'),
   flag('--memory <size>', 'object content held in memory at once').default('256MiB'),
   flag(
     '--ahead-disk <size>',

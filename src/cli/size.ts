@@ -14,3 +14,16 @@ export function parseSize(text: string): number | undefined {
   const bytes = Number(digits) * (decimal ? 1000 : 1024) ** power;
   return Number.isSafeInteger(Math.round(bytes)) ? Math.round(bytes) : undefined;
 }
+
+/** In the largest binary unit that gives a whole number. */
+export function formatSize(bytes: number): string {
+  for (const [unit, power] of [
+    ['GiB', 3],
+    ['MiB', 2],
+    ['KiB', 1],
+  ] as const) {
+    const count = bytes / 1024 ** power;
+    if (count >= 1 && Number.isInteger(count)) return `${count} ${unit}`;
+  }
+  return `${bytes} bytes`;
+}

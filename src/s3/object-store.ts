@@ -2,7 +2,8 @@
  * One bucket of one S3 store, as the transfers see it: the contract every implementation keeps.
  *
  * - Keys are byte strings and reach the store byte for byte.
- * - Bodies are whole buffers, never streams: each call can be repeated.
+ * - Bodies are whole buffers, or a {@link Passage} that ties a GET of one store to a PUT of another: there is
+ *   no stream to be left hanging, and a copy that breaks off begins again with a new GET.
  * - Nothing is retried here. A failure is a {@link StoreError} that says what may be done about it,
  *   and whether the request may have been carried out all the same.
  * - Every write carries a digest which the store checks before it keeps anything; a write that is cut in
@@ -11,6 +12,7 @@
  * - ETags come and go without their quotes.
  */
 import type { ObjectKey } from '../object-key.ts';
+import type { Passage } from '../wire/passage.ts';
 import type { Header } from '../wire/signature.ts';
 
 export type StoreErrorKind =
@@ -109,21 +111,26 @@ export interface GetOptions {
   /** Only if the object still has this ETag; else `precondition-failed`. */
   readonly ifMatch?: string;
   /**
-   * Called with the head before any content is read; gives the buffer for the content, exactly as
-   * long as the range or the object, or undefined to leave the content unread. May make the content
-   * wait, for a place in memory.
+   * Called with the head before any content is read; gives the buffer or the passage for the content,
+   * exactly as long as the range or the object, or undefined to leave the content unread. May make the
+   * content wait, for a place in memory.
    */
-  readonly receive: (object: ObjectHead) => Buffer | undefined | Promise<Buffer | undefined>;
+  readonly receive: (object: ObjectHead) => Receiving | Promise<Receiving>;
 }
+
+export type Receiving = Buffer | Passage | undefined;
 
 export interface GetResult {
   readonly object: ObjectHead;
-  /** The buffer that `receive` gave, filled; undefined when it gave none. */
+  /**
+   * The buffer that `receive` gave, filled; undefined when it gave none. A passage has all of the content
+   * by then, unless its writer has broken it off.
+   */
   readonly body: Buffer | undefined;
 }
 
 export interface PutOptions {
-  readonly body: Buffer;
+  readonly body: Buffer | Passage;
   readonly metadata: readonly Header[];
   /** Base64 of the body's MD5. */
   readonly md5: string;

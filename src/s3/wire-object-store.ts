@@ -5,6 +5,7 @@ import { hash } from 'node:crypto';
 import type { ObjectKey } from '../object-key.ts';
 import { WireClient } from '../wire/client.ts';
 import type { Answer, BodyReceiver, Endpoint, TimeLimits } from '../wire/connection.ts';
+import { Passage } from '../wire/passage.ts';
 import { encodePath } from '../wire/percent-encoding.ts';
 import { parseLength, type ResponseHead, type ResponseHeaders } from '../wire/response-head.ts';
 import type { Credentials, Header } from '../wire/signature.ts';
@@ -18,6 +19,7 @@ import type {
   ObjectStore,
   PutOptions,
   PutResult,
+  Receiving,
   UploadedPart,
 } from './object-store.ts';
 import { StoreError, type StoreErrorKind } from './object-store.ts';
@@ -92,18 +94,25 @@ export class WireObjectStore implements ObjectStore {
     if (range !== undefined) headers.push(['range', `bytes=${range.first}-${range.last}`]);
     if (ifMatch !== undefined) headers.push(['if-match', quoted(ifMatch)]);
     let object: ObjectHead | undefined;
-    const answer = await this.#call({
+    let body: Buffer | undefined;
+    const receiverFor = (receiving: Receiving): BodyReceiver => {
+      if (receiving === undefined) return { kind: 'stop' };
+      if (receiving instanceof Passage) return { kind: 'pass', passage: receiving };
+      body = receiving;
+      return { kind: 'into', buffer: receiving };
+    };
+    await this.#call({
       method: 'GET',
       path: this.#path(key),
       headers,
       repeatable: true,
       receive: (head) => {
         object = range === undefined ? wholeObject(head) : rangeOfObject(head, range);
-        const buffer = receive(object);
-        return buffer instanceof Promise ? buffer.then(receiverInto) : receiverInto(buffer);
+        const receiving = receive(object);
+        return receiving instanceof Promise ? receiving.then(receiverFor) : receiverFor(receiving);
       },
     });
-    return { object: object as ObjectHead, body: answer.whole ? answer.body : undefined };
+    return { object: object as ObjectHead, body };
   }
 
   async putNew(key: ObjectKey, { body, metadata, md5 }: PutOptions): Promise<PutResult> {
@@ -236,16 +245,12 @@ export class WireObjectStore implements ObjectStore {
   }
 }
 
-function receiverInto(buffer: Buffer | undefined): BodyReceiver {
-  return buffer === undefined ? { kind: 'stop' } : { kind: 'into', buffer };
-}
-
 interface CallRequest {
   readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE';
   readonly path: string;
   readonly query?: readonly (readonly [string, string])[];
   readonly headers?: readonly Header[];
-  readonly body?: Buffer;
+  readonly body?: Buffer | Passage;
   readonly payloadHash?: string;
   readonly repeatable: boolean;
   readonly firstByteMs?: number;

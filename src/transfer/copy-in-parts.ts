@@ -7,7 +7,12 @@
  */
 import type { Outcome } from '../domain.ts';
 import type { ObjectKey } from '../object-key.ts';
-import { type ObjectHead, type PutResult, StoreError, type UploadedPart } from '../s3/object-store.ts';
+import {
+  type ObjectHead,
+  type PutResult,
+  StoreError,
+  type UploadedPart,
+} from '../s3/object-store.ts';
 import { type CopyContext, type CopyState, countDownload } from './copy-context.ts';
 import { base64ToHex, md5Base64, multipartEtag } from './digest.ts';
 import { resolveExisting } from './existing-object.ts';
@@ -69,7 +74,7 @@ async function isThere(key: ObjectKey, { destination }: CopyContext): Promise<bo
 
 /** Copies all parts; once one has failed no further is begun, and those under way are waited for. */
 async function copyParts(upload: Upload, context: CopyContext): Promise<CopiedPart[]> {
-  const copied: CopiedPart[] = [];
+  const parts: CopiedPart[] = [];
   const underWay = new Set<Promise<void>>();
   let failure: { readonly error: unknown } | undefined;
   for (const range of planParts(upload.object.bytes)) {
@@ -77,7 +82,7 @@ async function copyParts(upload: Upload, context: CopyContext): Promise<CopiedPa
     const part = context
       .partTurn(async () => {
         if (failure === undefined)
-          copied[range.partNumber - 1] = await copyPart(range, upload, context);
+          parts[range.partNumber - 1] = await copyPart(range, upload, context);
       })
       .catch((error: unknown) => {
         failure ??= { error };
@@ -88,7 +93,7 @@ async function copyParts(upload: Upload, context: CopyContext): Promise<CopiedPa
   }
   await Promise.all(underWay);
   if (failure !== undefined) throw failure.error;
-  return copied;
+  return parts;
 }
 
 /** One part, tried again by itself: what the others have done is not lost to a passing fault. */

@@ -9,16 +9,22 @@
 import type { Outcome, TransferFailure } from '../domain.ts';
 import { MigrateError } from '../errors.ts';
 import type { ObjectKey } from '../object-key.ts';
-import { type ObjectHead, StoreError } from '../s3/object-store.ts';
+import { type ObjectHead, type PutResult, StoreError } from '../s3/object-store.ts';
+import { PASSAGE_BUFFER_BYTES } from '../wire/passage.ts';
 import { type CopyContext, type CopyState, countDownload, newCopyState } from './copy-context.ts';
 import { copyInParts } from './copy-in-parts.ts';
+import { CopyThrough, digestOfSource, type ReadDigest } from './copy-through.ts';
 import { base64ToHex, hexToBase64, md5Base64 } from './digest.ts';
 import { lookOnceMore, resolveExisting } from './existing-object.ts';
+import { MIN_PART_BYTES } from './part-plan.ts';
 import { isPassing, waitBeforeRetry } from './retry.ts';
 import { at, TransferError, wrongEtag } from './transfer-error.ts';
 
 /** Connections closed while idle that one object may meet before they count as failed attempts. */
 const STALE_RETRIES = 3;
+
+/** Up to here an object is collected and sent in one write with its request. */
+const THROUGH_FROM_BYTES = 256 * 1024;
 
 /**
  * @throws MigrateError when no object could be copied: the bucket is gone, conditional writes are
@@ -50,7 +56,9 @@ export async function copyObject(key: ObjectKey, context: CopyContext): Promise<
       }
       const wait = waitBeforeRetry(error.cause, attempt, context.retry);
       if (wait === undefined) {
-        const found = mayBeThere(error, state) ? await lookOnceMore(key, context, state) : undefined;
+        const found = mayBeThere(error, state)
+          ? await lookOnceMore(key, context, state)
+          : undefined;
         return found ?? failed(key, error, attempt, context.now());
       }
       context.counters.retries++;
@@ -70,27 +78,52 @@ async function attemptCopy(
   context: CopyContext,
   state: CopyState,
 ): Promise<Outcome> {
-  const { source, counters, budget, multipartThresholdBytes } = context;
+  const { source, counters, budget } = context;
   let held = 0;
   let room: Promise<void> | undefined;
+  let through: CopyThrough | undefined;
+  let over = false;
+  const whenThereIsRoom = <T>(bytes: number, begin: () => T): T | Promise<T | undefined> => {
+    held = bytes;
+    room = budget.take(bytes);
+    if (room === undefined) return begin();
+    // A PUT begun for a GET that has failed meanwhile would wait for content for ever.
+    return room.then(() => (over ? undefined : begin()));
+  };
   try {
-    const { object, body } = await at(
+    const got = at(
       'source',
       source.get(key, {
         receive: (head) => {
-          if (head.bytes > multipartThresholdBytes) return undefined;
-          held = head.bytes;
-          room = budget.take(held);
-          return room === undefined
-            ? Buffer.allocUnsafe(head.bytes)
-            : room.then(() => Buffer.allocUnsafe(head.bytes));
+          switch (routeOf(head, context, state)) {
+            case 'parts':
+              return undefined;
+            case 'collect':
+              return whenThereIsRoom(head.bytes, () => Buffer.allocUnsafe(head.bytes));
+            case 'through':
+              return whenThereIsRoom(PASSAGE_BUFFER_BYTES, () => {
+                through = new CopyThrough(key, head, context);
+                return through.passage;
+              });
+          }
         },
       }),
     );
+    const { object, body } = await got.catch(async (error: unknown) => {
+      over = true;
+      // The reset of its PUT must be out before anything else is tried for this key.
+      await through?.settled();
+      throw error;
+    });
+    if (through !== undefined) {
+      if (through.passage.brokenBy === undefined) countDownload(state, context);
+      return await outcomeOfPut(key, object, writeThrough(key, through, context), context, state);
+    }
     if (body === undefined) return await copyInParts(key, object, context, state);
     countDownload(state, context);
     counters.downloadedBytes += body.length;
-    return await putWhole(key, object, body, context, state);
+    const write = writeCollected(key, { object, body }, context, state);
+    return await outcomeOfPut(key, object, write, context, state);
   } finally {
     // The exchange may have failed while it waited for room: only what was taken can be given back.
     if (room !== undefined) await room;
@@ -98,47 +131,91 @@ async function attemptCopy(
   }
 }
 
-async function putWhole(
+/**
+ * How an object travels: `collect`ed in one buffer, passed `through` as one PUT, or in `parts`. Small ones
+ * are collected because one write is cheaper than two, large ones only where no digest is known before.
+ */
+function routeOf(
+  object: ObjectHead,
+  context: CopyContext,
+  state: CopyState,
+): 'collect' | 'through' | 'parts' {
+  if (object.bytes > context.multipartThresholdBytes) return 'parts';
+  if (object.bytes <= THROUGH_FROM_BYTES) return 'collect';
+  if (etagIsDigest(object, context, state)) return 'through';
+  return object.bytes <= MIN_PART_BYTES ? 'collect' : 'parts';
+}
+
+function etagIsDigest(object: ObjectHead, { learnt }: CopyContext, state: CopyState): boolean {
+  return object.etagMayBeMd5 && !state.etagIsNoMd5 && learnt.sourceEtags !== 'other';
+}
+
+/** One PUT under way, and what it was given. */
+interface Write {
+  readonly put: Promise<PutResult>;
+  readonly bytes: number;
+  /** MD5 that was sent along; in hex, lower case. */
+  readonly md5: string;
+  /** Whether that was the source's ETag. */
+  readonly fromEtag: boolean;
+  /** What the bytes really are, should the destination find that they are others. */
+  readonly actual: () => ReadDigest | Promise<ReadDigest>;
+}
+
+function writeThrough(key: ObjectKey, through: CopyThrough, context: CopyContext): Write {
+  return {
+    put: through.put,
+    bytes: through.passage.length,
+    md5: through.md5,
+    fromEtag: true,
+    actual: () => digestOfSource(key, context),
+  };
+}
+
+function writeCollected(
+  key: ObjectKey,
+  { object, body }: { object: ObjectHead; body: Buffer },
+  context: CopyContext,
+  state: CopyState,
+): Write {
+  const fromEtag = etagIsDigest(object, context, state);
+  const md5 = fromEtag ? hexToBase64(object.etag) : md5Base64(body);
+  return {
+    put: at(
+      'destination',
+      context.destination.putNew(key, { body, metadata: object.metadata, md5 }),
+    ),
+    bytes: body.length,
+    md5: fromEtag ? object.etag.toLowerCase() : base64ToHex(md5),
+    fromEtag,
+    actual: () => ({ md5: base64ToHex(md5Base64(body)), bytes: body.length }),
+  };
+}
+
+async function outcomeOfPut(
   key: ObjectKey,
   object: ObjectHead,
-  body: Buffer,
+  write: Write,
   context: CopyContext,
   state: CopyState,
 ): Promise<Outcome> {
-  const { destination, counters, learnt } = context;
-  const fromEtag =
-    object.etagMayBeMd5 && !state.etagIsNoMd5 && learnt.sourceEtags !== 'other';
-  const md5 = fromEtag ? hexToBase64(object.etag) : md5Base64(body);
-  const md5Hex = fromEtag ? object.etag.toLowerCase() : base64ToHex(md5);
+  const { counters, learnt } = context;
+  const { bytes, md5, fromEtag } = write;
   try {
-    const put = await at(
-      'destination',
-      destination.putNew(key, { body, metadata: object.metadata, md5 }),
-    );
-    if (put.etagMayBeMd5 && put.etag.toLowerCase() !== md5Hex) throw wrongEtag(put.etag, md5Hex);
-    const proven = md5Hex === object.etag.toLowerCase();
-    if (proven && body.length > 0) learnt.sourceEtags = 'md5';
-    counters.uploadedBytes += body.length;
-    return {
-      kind: 'copied',
-      key,
-      bytes: body.length,
-      etag: put.etag,
-      detail: proven ? 'md5' : 'length-only',
-    };
+    const put = await write.put;
+    if (put.etagMayBeMd5 && put.etag.toLowerCase() !== md5) throw wrongEtag(put.etag, md5);
+    const proven = md5 === object.etag.toLowerCase();
+    if (proven && bytes > 0) learnt.sourceEtags = 'md5';
+    counters.uploadedBytes += bytes;
+    return { kind: 'copied', key, bytes, etag: put.etag, detail: proven ? 'md5' : 'length-only' };
   } catch (error) {
     if (!(error instanceof TransferError)) throw error;
     if (error.kind === 'precondition-failed') return resolveExisting(key, context, state);
     if (error.kind === 'bad-digest' && fromEtag) {
-      await suspectEtag(key, { body, object }, context, state);
+      await suspectEtag(key, await write.actual(), object, context, state);
     }
-    if (error.cause.mayHaveLanded) {
-      state.mayHaveLanded = {
-        etag: md5Hex,
-        bytes: body.length,
-        uncountedBytes: body.length,
-      };
-    }
+    if (error.cause.mayHaveLanded)
+      state.mayHaveLanded = { etag: md5, bytes, uncountedBytes: bytes };
     throw error;
   }
 }
@@ -149,17 +226,17 @@ async function putWhole(
  */
 async function suspectEtag(
   key: ObjectKey,
-  { body, object }: { body: Buffer; object: ObjectHead },
+  actual: ReadDigest,
+  object: ObjectHead,
   { source, learnt }: CopyContext,
   state: CopyState,
 ): Promise<void> {
-  const actual = md5Base64(body);
-  if (base64ToHex(actual) === object.etag.toLowerCase()) return;
-  const again = state.refusedMd5 === actual;
-  state.refusedMd5 = actual;
+  if (actual.md5 === object.etag.toLowerCase()) return;
+  const again = state.refusedMd5 === actual.md5;
+  state.refusedMd5 = actual.md5;
   if (!again) return;
   const { bytes } = await at('source', source.head(key));
-  if (bytes !== body.length) throw cutShort(body.length, bytes);
+  if (bytes !== actual.bytes) throw cutShort(actual.bytes, bytes);
   state.etagIsNoMd5 = true;
   if (learnt.sourceEtags === 'untried') learnt.sourceEtags = 'other';
 }

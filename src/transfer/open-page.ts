@@ -84,14 +84,13 @@ export class OpenPage {
    * {@link takeDone}, and each run of them with an outcome behind a key that has none.
    */
   *takeRest(): Generator<OutcomePage> {
-    for (;;) {
-      const page = this.takeDone();
-      if (page !== undefined && (page.after === this.#plan.after || page.outcomes.length > 0)) {
-        yield page;
-      }
-      if (this.#emitted === this.#plan.keys.length) return;
+    const beginning = this.takeDone();
+    if (beginning !== undefined) yield beginning;
+    while (this.#emitted < this.#plan.keys.length) {
       this.#after = this.keyAt(this.#emitted);
       this.#emitted++;
+      const run = this.takeDone();
+      if (run !== undefined && run.outcomes.length > 0) yield run;
     }
   }
 

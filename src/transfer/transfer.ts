@@ -2,7 +2,8 @@
  * The transfer stage: plan pages in, outcome pages out, with a bounded number of objects under way.
  *
  * Objects begin in key order and finish in any; a page is handed on as soon as its last object is done, the
- * oldest also in pieces, so that the log follows closely. Little more is read than is being worked on.
+ * oldest also in pieces, so that the log follows closely. Little more is read than is being worked on,
+ * and than is taken: a consumer that is slow, or leaves, holds everything back.
  */
 import pLimit from 'p-limit';
 import type { Counters, Outcome, OutcomePage, PlanPage } from '../domain.ts';
@@ -12,7 +13,6 @@ import type { CopyContext } from './copy-context.ts';
 import { copyObject } from './copy-object.ts';
 import { MemoryBudget } from './memory-budget.ts';
 import { OpenPage } from './open-page.ts';
-import { MIN_PART_BYTES } from './part-plan.ts';
 import type { RetryPolicy } from './retry.ts';
 
 export interface TransferOptions {
@@ -23,12 +23,16 @@ export interface TransferOptions {
   readonly threads: number;
   /** Bytes of collected bodies held at once. */
   readonly memoryBytes: number;
+  /** Objects longer than this are copied in parts; at most 5 GiB. */
+  readonly multipartThresholdBytes: number;
   readonly retry: RetryPolicy;
   /** Once aborted, no transfer is begun; those under way are finished and handed on. */
   readonly signal: AbortSignal;
   readonly now: () => number;
 }
 
+/** Pages that wait to be taken from which on no further is read. */
+const MAX_FINISHED_PAGES = 16;
 /** How often what is done of the oldest page is handed on. */
 const SPLIT_EVERY_MS = 1_000;
 
@@ -40,6 +44,8 @@ export class Transfer {
   readonly #open: OpenPage[] = [];
   readonly #finished: OutcomePage[] = [];
   #failure: { readonly error: unknown } | undefined;
+  /** Whether {@link run} has ended, be it because its consumer left. */
+  #ended = false;
   #wake: () => void = () => {};
 
   constructor(options: TransferOptions) {
@@ -52,11 +58,11 @@ export class Transfer {
       counters: options.counters,
       budget: new MemoryBudget(options.memoryBytes),
       retry: options.retry,
-      multipartThresholdBytes: MIN_PART_BYTES,
+      multipartThresholdBytes: options.multipartThresholdBytes,
       partTurn: (work) => partLimit(work),
       partWindow: options.threads,
       now: options.now,
-      learnt: { etagIsNoMd5: false },
+      learnt: { sourceEtags: 'untried' },
     };
   }
 
@@ -66,7 +72,8 @@ export class Transfer {
   }
 
   /**
-   * Copies what the pages ask for. Pages come out as they finish; see {@link OutcomePage}.
+   * Copies what the pages ask for. Pages come out as they finish; see {@link OutcomePage}. To be called
+   * once. When it has ended, also by its consumer leaving, no transfer is under way any more.
    *
    * @throws what `pages` throws, and what makes every transfer fail, once all that was under way has been
    *   handed on
@@ -76,28 +83,46 @@ export class Transfer {
     this.#options.signal.addEventListener('abort', onAbort);
     const splitting = setInterval(() => this.#splitOldest(), SPLIT_EVERY_MS);
     let reading = true;
-    const reader = this.#read(pages).finally(() => {
+    void this.#read(pages).finally(() => {
       reading = false;
       this.#wake();
     });
     try {
-      while (true) {
-        yield* this.#finished.splice(0);
-        if (this.#finished.length > 0) continue;
-        if (!reading && this.#limit.activeCount === 0 && this.#limit.pendingCount === 0) break;
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
+      for (;;) {
+        yield* this.#takeFinished();
+        // Once stopped, the pages are not waited for: they may themselves wait for what no longer comes.
+        if ((!reading || this.#stopped) && this.#idle) break;
+        await this.#change();
       }
-      await reader;
-      for (const page of this.#open) this.#handOn(page.takeDone());
-      yield* this.#finished.splice(0);
+      clearInterval(splitting);
+      for (const page of this.#open) this.#finished.push(...page.takeRest());
+      yield* this.#takeFinished();
     } finally {
       clearInterval(splitting);
       this.#options.signal.removeEventListener('abort', onAbort);
+      this.#ended = true;
       this.#stop();
+      while (!this.#idle) await this.#change();
     }
     if (this.#failure !== undefined) throw this.#failure.error;
+  }
+
+  *#takeFinished(): Generator<OutcomePage> {
+    for (let page = this.#finished.shift(); page !== undefined; page = this.#finished.shift()) {
+      this.#onRoom();
+      yield page;
+    }
+  }
+
+  /** Whether no transfer is under way or waits for its turn. */
+  get #idle(): boolean {
+    return this.#limit.activeCount === 0 && this.#limit.pendingCount === 0;
+  }
+
+  #change(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
   }
 
   async #read(pages: AsyncIterable<PlanPage>): Promise<void> {
@@ -105,9 +130,7 @@ export class Transfer {
       for await (const page of pages) {
         if (this.#stopped) return;
         this.#begin(new OpenPage(page));
-        while (this.#limit.pendingCount > this.#options.threads && !this.#stopped) {
-          await this.#roomToBegin();
-        }
+        while (!this.#hasRoom && !this.#stopped) await this.#roomToBegin();
       }
     } catch (error) {
       this.#failure ??= { error };
@@ -115,7 +138,14 @@ export class Transfer {
   }
 
   get #stopped(): boolean {
-    return this.#options.signal.aborted || this.#failure !== undefined;
+    return this.#options.signal.aborted || this.#failure !== undefined || this.#ended;
+  }
+
+  get #hasRoom(): boolean {
+    return (
+      this.#limit.pendingCount <= this.#options.threads &&
+      this.#finished.length < MAX_FINISHED_PAGES
+    );
   }
 
   #onRoom: () => void = () => {};
@@ -147,7 +177,7 @@ export class Transfer {
       this.#stop();
     } finally {
       counters.working--;
-      if (this.#limit.pendingCount <= this.#options.threads) this.#onRoom();
+      if (this.#hasRoom) this.#onRoom();
       // p-limit counts this transfer as active until the promise has been settled.
       if (this.#limit.pendingCount === 0) setImmediate(() => this.#wake());
     }

@@ -17,9 +17,11 @@ import {
   TIME_LIMITS,
   type TimeLimits,
 } from './connection.ts';
+import type { Passage } from './passage.ts';
 import { encodeQuery } from './percent-encoding.ts';
 import type { ResponseHead } from './response-head.ts';
 import {
+  byName,
   type Credentials,
   EMPTY_PAYLOAD,
   type Header,
@@ -45,7 +47,7 @@ export interface SignedRequest {
   readonly query?: readonly (readonly [name: string, value: string])[] | undefined;
   readonly headers?: readonly Header[] | undefined;
   /** Must be covered by a digest header (Content-MD5 or x-amz-checksum-*) or by `payloadHash`. */
-  readonly body?: Buffer | undefined;
+  readonly body?: Buffer | Passage | undefined;
   /** Hex SHA-256 of the body, where it is to be signed itself. */
   readonly payloadHash?: string | undefined;
   /** Whether doing it twice is the same as doing it once, answer included. */
@@ -76,6 +78,7 @@ export class WireClient {
   readonly #watchdog: NodeJS.Timeout;
   #tlsSession: Buffer | undefined;
   #clockOffsetMs = 0;
+  #closed = false;
 
   constructor(options: ClientOptions) {
     this.#options = options;
@@ -102,8 +105,9 @@ export class WireClient {
     );
   }
 
-  /** Ends all connections; exchanges under way are rejected with `aborted`. */
+  /** Ends all connections; exchanges under way, and any asked for later, are rejected with `aborted`. */
   close(): void {
+    this.#closed = true;
     clearInterval(this.#watchdog);
     for (const connection of this.#open) connection.abort('the client was closed');
     this.#idle.length = 0;
@@ -122,12 +126,18 @@ export class WireClient {
       receive: request.receive,
     };
     const kept = this.#takeIdle();
-    if (kept === undefined) return this.#on(this.#connect(), exchange);
+    if (kept === undefined) return this.#onFresh(exchange);
     if (!request.repeatable) return this.#on(kept, exchange);
     return this.#on(kept, exchange).catch((error: unknown) => {
       if (!(error instanceof WireError && error.stale)) throw error;
-      return this.#on(this.#connect(), exchange);
+      return this.#onFresh(exchange);
     });
+  }
+
+  #onFresh(exchange: ExchangeRequest): Promise<Answer> {
+    if (!this.#closed) return this.#on(this.#connect(), exchange);
+    const options = { sent: false, stale: false };
+    return Promise.reject(new WireError('aborted', 'the client was closed', options));
   }
 
   #on(connection: Connection, exchange: ExchangeRequest): Promise<Answer> {
@@ -210,8 +220,9 @@ function patient(limits: TimeLimits, firstByteMs: number): TimeLimits {
 function canonicalQuery(query: readonly (readonly [string, string])[]): string {
   if (query.length === 0) return '';
   return query
-    .map(([name, value]) => `${encodeQuery(name)}=${encodeQuery(value)}`)
-    .toSorted()
+    .map(([name, value]) => [encodeQuery(name), encodeQuery(value)] as const)
+    .toSorted(byName)
+    .map(([name, value]) => `${name}=${value}`)
     .join('&');
 }
 

@@ -10,6 +10,7 @@
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { ChunkedBody } from './chunked-body.ts';
+import { Passage } from './passage.ts';
 import {
   type BodyFraming,
   framingOf,
@@ -60,6 +61,8 @@ export type BodyReceiver =
   | { readonly kind: 'into'; readonly buffer: Buffer }
   /** Collected, at most `limit` bytes; a longer body is cut there and its connection ended. */
   | { readonly kind: 'collect'; readonly limit: number }
+  /** Handed on piece by piece; its length must be the body's exactly. */
+  | { readonly kind: 'pass'; readonly passage: Passage }
   /** Not read: the exchange ends with the head, and the connection with it unless there is no body. */
   | { readonly kind: 'stop' };
 
@@ -68,7 +71,7 @@ export interface ExchangeRequest {
   /** Request line and headers up to and with the empty line, as a byte string. */
   readonly head: string;
   /** Content-Length bytes exactly, or undefined for none. Must not change until the exchange ends. */
-  readonly body: Buffer | undefined;
+  readonly body: Buffer | Passage | undefined;
   readonly limits: TimeLimits;
   /**
    * Called once, with the final answer's head; a promise holds the body back until it is settled. What it
@@ -79,7 +82,7 @@ export interface ExchangeRequest {
 
 export interface Answer {
   readonly head: ResponseHead;
-  /** What a `collect` receiver gathered; the buffer of `into`; empty for `stop`. */
+  /** What a `collect` receiver gathered; the buffer of `into`; empty for `pass` and `stop`. */
   readonly body: Buffer;
   /** False when `stop` or the limit of `collect` cut the body. */
   readonly whole: boolean;
@@ -91,6 +94,8 @@ const WRITE_SLICE_BYTES = 1024 * 1024;
 const JOINED_WRITE_BYTES = 16 * 1024;
 const HEAD_END = Buffer.from('\r\n\r\n', 'latin1');
 const READ_BUFFER_BYTES = 64 * 1024;
+/** Most 1xx answers before the final one: each begins the wait for the first byte anew. */
+const MAX_INTERIM_ANSWERS = 32;
 
 /** Bytes are consumed before a read callback returns, so one buffer serves every connection of the thread. */
 let sharedReadBuffer: Buffer | undefined;
@@ -100,7 +105,7 @@ function readBuffer(): Buffer {
 }
 
 /** What of the answer is read next. */
-type Reading = 'nothing' | 'head' | 'deciding' | 'body';
+type Reading = 'head' | 'deciding' | 'body';
 
 interface Exchange {
   readonly request: ExchangeRequest;
@@ -109,6 +114,7 @@ interface Exchange {
   reading: Reading;
   /** The unfinished head, as a byte string. */
   headText: string;
+  interimAnswers: number;
   head: ResponseHead | undefined;
   framing: BodyFraming;
   receiver: BodyReceiver | undefined;
@@ -182,6 +188,8 @@ export class Connection {
       this.#tcp = connectTcp(address);
       const tls = connectTls({
         socket: this.#tcp,
+        // The certificate must be for this; without it an address would be checked as `localhost`.
+        host: endpoint.host,
         ALPNProtocols: ['http/1.1'],
         minVersion: 'TLSv1.2',
         rejectUnauthorized: endpoint.tls.verify,
@@ -225,6 +233,7 @@ export class Connection {
         reject,
         reading: 'head',
         headText: '',
+        interimAnswers: 0,
         head: undefined,
         framing: { kind: 'until-close' },
         receiver: undefined,
@@ -254,23 +263,34 @@ export class Connection {
   watch(now: number): void {
     const exchange = this.#exchange;
     if (exchange === undefined) return;
-    const { limits } = exchange.request;
+    const { limits, body } = exchange.request;
     if (!this.#ready) {
       if (now - this.#openedAt > limits.connectMs) {
         this.#fail('connect-timeout', `no connection within ${limits.connectMs / 1000} s`);
       }
       return;
     }
-    if (this.#moved > 0 || exchange.reading === 'deciding') {
+    // Where the other end of a passage is the slow one, its own connection is the one to judge.
+    const held =
+      exchange.reading === 'deciding' ||
+      (exchange.receiver?.kind === 'pass' && exchange.receiver.passage.full) ||
+      (body instanceof Passage && exchange.reading === 'head' && body.hungry);
+    if (held) {
+      exchange.lastProgress = now;
+      this.#moved = 0;
+      beginWindow(exchange, now);
+      return;
+    }
+    if (this.#moved > 0) {
       exchange.lastProgress = now;
       exchange.windowBytes += this.#moved;
       this.#moved = 0;
     }
-    const waitsForAnswer = exchange.flushed && exchange.reading === 'head';
+    const waitsForAnswer =
+      exchange.flushed && exchange.reading === 'head' && exchange.headText === '';
     const idleFor = now - exchange.lastProgress;
     if (waitsForAnswer) {
-      exchange.windowStart = now;
-      exchange.windowBytes = 0;
+      beginWindow(exchange, now);
       if (idleFor > limits.firstByteMs) {
         this.#fail('first-byte-timeout', `no answer within ${limits.firstByteMs / 1000} s`);
       }
@@ -281,15 +301,14 @@ export class Connection {
       return;
     }
     if (now - exchange.windowStart < limits.throughputWindowMs) return;
-    if (exchange.windowBytes < limits.throughputMinBytes && exchange.reading !== 'deciding') {
+    if (exchange.windowBytes < limits.throughputMinBytes) {
       this.#fail(
         'too-slow',
         `only ${exchange.windowBytes} bytes moved in ${limits.throughputWindowMs / 1000} s`,
       );
       return;
     }
-    exchange.windowStart = now;
-    exchange.windowBytes = 0;
+    beginWindow(exchange, now);
   }
 
   #onReady(): void {
@@ -301,6 +320,11 @@ export class Connection {
     const { head, body } = exchange.request;
     if (body === undefined || body.length === 0) {
       this.#socket.write(head, 'latin1', () => this.#onFlushed(exchange, 0));
+      return;
+    }
+    if (body instanceof Passage) {
+      this.#socket.write(head, 'latin1');
+      this.#sendPassage(exchange, body);
       return;
     }
     if (body.length <= JOINED_WRITE_BYTES) {
@@ -324,6 +348,25 @@ export class Connection {
     this.#socket.write(slice, () => this.#onFlushed(exchange, body.length));
   }
 
+  #sendPassage(exchange: Exchange, passage: Passage): void {
+    passage.connectWriter({
+      write: (bytes) => {
+        exchange.handedOver += bytes.length;
+        this.#socket.write(bytes, () => {
+          if (this.#exchange !== exchange) return;
+          this.#moved += bytes.length;
+          exchange.flushed = exchange.handedOver === passage.length;
+          passage.flushed();
+        });
+        // Nothing is queued when the kernel has taken all of it within the call: the memory is free again.
+        return this.#endpoint.tls === undefined && this.#ready && this.#socket.writableLength === 0;
+      },
+      fail: (reason) => {
+        if (this.#exchange === exchange) this.#fail('aborted', 'its source broke off', reason);
+      },
+    });
+  }
+
   #onFlushed(exchange: Exchange, bodyBytes: number): void {
     if (this.#exchange !== exchange) return;
     this.#moved += 1 + Math.min(bodyBytes, WRITE_SLICE_BYTES);
@@ -338,27 +381,33 @@ export class Connection {
   /** @returns false to stop reading until the socket is resumed */
   #onRead(bytesRead: number, buffer: Uint8Array): boolean {
     if (this.#direct) {
-      const exchange = this.#exchange as Exchange;
-      exchange.received += bytesRead;
+      (this.#exchange as Exchange).received += bytesRead;
       this.#moved += bytesRead;
-      this.#endBodyWhenWhole(exchange);
     } else {
       this.#onBytes(Buffer.from(buffer.buffer, buffer.byteOffset, bytesRead));
     }
     this.#aimNextRead();
-    return this.#exchange?.reading !== 'deciding';
+    const next = this.#exchange;
+    return !(
+      next?.reading === 'deciding' ||
+      (next?.receiver?.kind === 'pass' && next.receiver.passage.full)
+    );
   }
 
-  /** Points the next read straight at the receiver's buffer where that is possible. */
+  /**
+   * Points the next read straight at the receiver's buffer where that is possible: up to the body's
+   * last byte, which is read into the shared buffer. A read with no room beyond the body would leave
+   * bytes that came with its end for the next exchange to find.
+   */
   #aimNextRead(): void {
     const exchange = this.#exchange;
     if (
       exchange?.reading === 'body' &&
       exchange.receiver?.kind === 'into' &&
-      exchange.framing.kind === 'length'
+      exchange.received < exchange.receiver.buffer.length - 1
     ) {
       this.#direct = true;
-      this.#readInto = exchange.receiver.buffer.subarray(exchange.received);
+      this.#readInto = exchange.receiver.buffer.subarray(exchange.received, -1);
     } else if (this.#direct) {
       this.#direct = false;
       this.#readInto = readBuffer();
@@ -395,8 +444,6 @@ export class Connection {
         return bytes.length;
       case 'body':
         return this.#takeBody(exchange, bytes);
-      case 'nothing':
-        throw new MalformedAnswer('bytes after its end');
     }
   }
 
@@ -422,7 +469,11 @@ export class Connection {
     exchange.headText = '';
     const head = parseResponseHead(text);
     if (head.status === 101) throw new MalformedAnswer('101 to a request that did not ask for it');
-    if (head.status >= 200) this.#decide(exchange, head);
+    if (head.status >= 200) {
+      this.#decide(exchange, head);
+    } else if (++exchange.interimAnswers > MAX_INTERIM_ANSWERS) {
+      throw new MalformedAnswer('endless interim answers');
+    }
     return end + HEAD_END.length - before.length;
   }
 
@@ -466,8 +517,9 @@ export class Connection {
       this.#fail('malformed', `the answer is malformed: ${error.message}`);
       return;
     }
-    for (const bytes of held) this.#onBytes(bytes);
-    if (!this.#closed) this.#socket.resume();
+    if (held.length > 0) this.#onBytes(Buffer.concat(held));
+    const waits = receiver.kind === 'pass' && receiver.passage.full;
+    if (!this.#closed && !waits) this.#socket.resume();
   }
 
   #begin(exchange: Exchange, receiver: BodyReceiver): void {
@@ -479,11 +531,23 @@ export class Connection {
       this.#finish(exchange, empty);
       return;
     }
-    if (receiver.kind === 'into') {
-      if (framing.kind !== 'length' || framing.bytes !== receiver.buffer.length) {
-        this.#refuse(exchange, new Error('the receiving buffer is not as long as the body'));
+    if (receiver.kind === 'into' || receiver.kind === 'pass') {
+      const { length } = receiver.kind === 'into' ? receiver.buffer : receiver.passage;
+      if (framing.kind !== 'length' || framing.bytes !== length) {
+        this.#refuse(exchange, new Error('the receiver is not as long as the body'));
         return;
       }
+    }
+    if (receiver.kind === 'pass') {
+      receiver.passage.connectReader({
+        resume: () => {
+          if (this.#exchange === exchange) this.#socket.resume();
+        },
+        stop: () => {
+          if (this.#exchange === exchange) this.#finish(exchange, false);
+        },
+      });
+      if (this.#exchange !== exchange) return;
     }
     if (framing.kind === 'chunked') exchange.chunked = new ChunkedBody();
     this.#endBodyWhenWhole(exchange);
@@ -518,6 +582,13 @@ export class Connection {
         content.copy(receiver.buffer, exchange.received);
         exchange.received += content.length;
         return;
+      case 'pass': {
+        exchange.received += content.length;
+        // The first piece lies in the buffer that all connections share.
+        const own = this.#readInto === sharedReadBuffer ? Buffer.from(content) : content;
+        if (!receiver.passage.take(own) && this.#endpoint.tls !== undefined) this.#socket.pause();
+        return;
+      }
       case 'collect': {
         const room = receiver.limit - exchange.received;
         exchange.collected.push(Buffer.from(content.subarray(0, room)));
@@ -541,6 +612,9 @@ export class Connection {
     const { receiver } = exchange;
     this.#exchange = undefined;
     this.#served++;
+    if (exchange.request.body instanceof Passage && !exchange.flushed) {
+      exchange.request.body.breakByWriter();
+    }
     const clean =
       whole && head.keepAlive && exchange.flushed && exchange.framing.kind !== 'until-close';
     if (!clean) this.#reset();
@@ -571,9 +645,14 @@ export class Connection {
   #fail(code: WireErrorCode, message: string, cause: unknown = this.#closeReason): void {
     const exchange = this.#exchange as Exchange;
     this.#exchange = undefined;
-    const nothingRead = exchange.headText === '' && exchange.head === undefined;
+    const nothingRead =
+      exchange.headText === '' && exchange.interimAnswers === 0 && exchange.head === undefined;
     const stale = code === 'closed' && this.#served > 0 && nothingRead;
     this.#reset();
+    if (exchange.request.body instanceof Passage) exchange.request.body.breakByWriter();
+    if (exchange.receiver?.kind === 'pass') {
+      exchange.receiver.passage.breakByReader(new Error(message));
+    }
     exchange.reject(new WireError(code, message, { sent: this.#ready, stale, cause }));
   }
 
@@ -586,6 +665,12 @@ export class Connection {
     this.#socket.destroy();
     this.onClosed();
   }
+}
+
+/** Begins to count the bytes of a throughput window. */
+function beginWindow(exchange: Exchange, now: number): void {
+  exchange.windowStart = now;
+  exchange.windowBytes = 0;
 }
 
 function closeMessage(exchange: Exchange, reason: Error | undefined): string {

@@ -96,7 +96,8 @@ export class Signer {
   }
 }
 
-function byName(a: Header, b: Header): number {
+/** The order of headers, and of query parameters, in what is signed: by the bytes of their names. */
+export function byName(a: Header, b: Header): number {
   return a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : 0;
 }
 

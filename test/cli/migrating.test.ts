@@ -108,7 +108,11 @@ describe('what arrives', () => {
     await migration.writeList('src', '00000.txt', `${a}${e}${h}`);
     await migration.writeList('src', '1.gz', gzipSync(`${b}${e}${f}`));
     await migration.writeList('src', '2.csv', `size,key\n1,${c}2,"${photo(4)}"\n`);
-    await migration.writeList('src', '3.csv.gz', gzipSync(`key,size\n${photo(3)},1\n${photo(6)},2\n`));
+    await migration.writeList(
+      'src',
+      '3.csv.gz',
+      gzipSync(`key,size\n${photo(3)},1\n${photo(6)},2\n`),
+    );
     await migration.writeList('src', '.hidden', 'not/listed\n');
     await migration.writeList('dest', '1.csv.gz', gzipSync(`key\n${b}${d}`));
     await migration.writeList('dest', '2.txt.gz', gzipSync(`${c}${g}`));
@@ -163,7 +167,9 @@ describe('what is not copied', () => {
     expect(stderr).toContain('1 AccessDenied (source)');
     expect(stderr).toContain('photos/0001.jpg: No.');
     expect(stderr).toContain('1 InvalidArgument (destination)');
-    expect(stderr).toContain(`s3migrate --failed-to-folder DIR --log-folder ${migration.logFolder}`);
+    expect(stderr).toContain(
+      `s3migrate --failed-to-folder DIR --log-folder ${migration.logFolder}`,
+    );
     expect((await migration.migrateLog()).filter((line) => line.includes(',failed,'))).toEqual([
       `${photo(1)},failed,,,AccessDenied`,
       `${photo(3)},failed,,,InvalidArgument`,
@@ -209,7 +215,8 @@ describe('what is written down', () => {
     const migration = await prepareMigration();
     await migration.givenPhotos(1);
     await migration.run();
-    const modeOf = async (name: string) => (await stat(`${migration.logFolder}/${name}`)).mode & 0o777;
+    const modeOf = async (name: string) =>
+      (await stat(`${migration.logFolder}/${name}`)).mode & 0o777;
     expect(await modeOf('migrate.log')).toBe(0o600);
     expect(await modeOf('failed.log')).toBe(0o600);
     expect(await modeOf('migrate.run.json')).toBe(0o600);

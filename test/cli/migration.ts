@@ -2,6 +2,7 @@
  * What an operator has before a migration: two S3 servers, a folder of lists for each side, a log folder,
  * and the command. Everything goes away with the test.
  */
+import { hash } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -49,6 +50,13 @@ export class Side {
       this.bucket.keys().map((key) => [key, this.bucket.get(key)?.body.toString('latin1') ?? '']),
     );
   }
+}
+
+/** What all objects hold, by key, in a form that a failing test can print. */
+export function digestsOf({ bucket }: Side): Record<string, string> {
+  return Object.fromEntries(
+    bucket.keys().map((key) => [key, hash('sha256', bucket.get(key)?.body ?? '')]),
+  );
 }
 
 interface SideNames {
@@ -213,4 +221,3 @@ export function gate(): { readonly opened: Promise<void>; readonly open: () => v
   });
   return { opened, open };
 }
-

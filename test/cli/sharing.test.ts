@@ -22,7 +22,9 @@ it('gives every key to exactly one of the hosts; together they copy all', async 
   );
 
   const logged = await Promise.all(
-    ended.map(async (_, host) => keysIn(await migration.migrateLog(migration.path(`host-${host}`)))),
+    ended.map(async (_, host) =>
+      keysIn(await migration.migrateLog(migration.path(`host-${host}`))),
+    ),
   );
   expect(ended.map(({ exitCode }) => exitCode)).toEqual([0, 0, 0]);
   expect(logged.every((share) => share.length > 20)).toBe(true);

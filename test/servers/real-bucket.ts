@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import {
+  type CompletedPart,
   CompleteMultipartUploadCommand,
   CreateBucketCommand,
   CreateMultipartUploadCommand,
@@ -17,7 +18,7 @@ import {
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
 import pLimit from 'p-limit';
-import { type RealServer, startRealServer } from './real-server.ts';
+import type { RealServer } from './real-server.ts';
 
 const REQUESTS_AT_ONCE = 16;
 
@@ -62,7 +63,9 @@ export class RealBucket {
 
   async put(key: string, body: string | Buffer, headers: ObjectHeaders = {}): Promise<void> {
     const target = { Bucket: this.name, Key: key };
-    await this.server.client.send(new PutObjectCommand({ ...target, Body: body, ...headers }));
+    // The SDK takes an empty text for a stream.
+    const Body = Buffer.from(body);
+    await this.server.client.send(new PutObjectCommand({ ...target, Body, ...headers }));
   }
 
   async putAll(bodies: ReadonlyMap<string, Buffer>): Promise<void> {
@@ -79,7 +82,7 @@ export class RealBucket {
     const target = { Bucket: this.name, Key: key };
     const created = await client.send(new CreateMultipartUploadCommand({ ...target, ...headers }));
     const upload = { ...target, UploadId: created.UploadId };
-    const Parts = [];
+    const Parts: CompletedPart[] = [];
     for (let at = 0; at < body.length; at += partBytes) {
       const part = { PartNumber: Parts.length + 1, Body: body.subarray(at, at + partBytes) };
       const { ETag } = await client.send(new UploadPartCommand({ ...upload, ...part }));
@@ -151,11 +154,4 @@ export class RealBucket {
     const answer = await client.send(new ListMultipartUploadsCommand({ Bucket: this.name }));
     return (answer.Uploads ?? []).map(({ Key = '' }) => Key);
   }
-}
-
-/** Both servers of a migration, each with one empty bucket or more. */
-export async function startBoth(): Promise<{ minio: RealServer; versitygw: RealServer }> {
-  const minio = await startRealServer('minio');
-  const versitygw = await startRealServer('versitygw');
-  return { minio, versitygw };
 }

@@ -5,9 +5,8 @@
  * S3MIGRATE_TEST_NODE names the Node to run them with; by default it is the one that runs the tests.
  * A process does not outlive the test that started it.
  */
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
 import { onTestFinished } from 'vitest';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -52,7 +51,6 @@ export function startCommand(
   const child = spawn(command, args, {
     cwd,
     env: { PATH: process.env['PATH'] ?? '', ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
   });
   onTestFinished(() => void child.kill('SIGKILL'));
   return new RunningProgram(child);
@@ -60,12 +58,12 @@ export function startCommand(
 
 export class RunningProgram {
   readonly ended: Promise<Ended>;
-  readonly #child: ChildProcessByStdio<null, Readable, Readable>;
+  readonly #child: ChildProcessWithoutNullStreams;
   readonly #output = { stdout: '', stderr: '' };
   readonly #waiting = new Set<() => void>();
   #over = false;
 
-  constructor(child: ChildProcessByStdio<null, Readable, Readable>) {
+  constructor(child: ChildProcessWithoutNullStreams) {
     this.#child = child;
     for (const name of ['stdout', 'stderr'] as const) {
       child[name].setEncoding('utf8').on('data', (text: string) => {
@@ -91,6 +89,11 @@ export class RunningProgram {
     this.#child.kill(signal);
   }
 
+  /** Keys pressed on the terminal that the program runs on, or bytes of its standard input. */
+  type(text: string): void {
+    this.#child.stdin.write(text);
+  }
+
   /**
    * Resolves when what was printed so far satisfies the predicate.
    *
@@ -101,7 +104,8 @@ export class RunningProgram {
       const check = (): void => {
         const printed = this.#output[name];
         if (holds(printed)) resolve();
-        else if (this.#over) reject(new Error(`ended before that: ${JSON.stringify(this.#output)}`));
+        else if (this.#over)
+          reject(new Error(`ended before that: ${JSON.stringify(this.#output)}`));
         else return;
         this.#waiting.delete(check);
       };

@@ -1,5 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import { answer, answering, clientOf, deferred, get, ok, put, startScriptedServer } from './scripted-server.ts';
+import { unitsOf } from './byte-strings.ts';
+import {
+  answer,
+  answering,
+  clientOf,
+  deferred,
+  get,
+  ok,
+  put,
+  startScriptedServer,
+} from './scripted-server.ts';
 
 /** Sends the pieces in answer to the first request, and ordinary answers after it. */
 function firstThen(...pieces: readonly string[]): Parameters<typeof startScriptedServer>[0] {
@@ -64,7 +74,7 @@ describe('an exchange', () => {
         await peer.send(...pieces);
       }
       await peer.request();
-      await peer.send(...text);
+      await peer.send(...unitsOf(text));
     });
     const client = clientOf(server.endpoint);
     for (let i = 0; i <= text.length + 1; i++) {
@@ -76,7 +86,11 @@ describe('an exchange', () => {
   });
 
   it('reads a chunked answer with trailers that is cut anywhere', async () => {
-    const text = answer(200, ['Transfer-Encoding: chunked'], '3;x\r\nhel\r\n2\r\nlo\r\n0\r\nA: b\r\n\r\n');
+    const text = answer(
+      200,
+      ['Transfer-Encoding: chunked'],
+      '3;x\r\nhel\r\n2\r\nlo\r\n0\r\nA: b\r\n\r\n',
+    );
     const server = await startScriptedServer(async (peer) => {
       for (const pieces of cutEverywhere(text)) {
         await peer.request();
@@ -154,7 +168,9 @@ describe('an exchange', () => {
   });
 
   it('gives answers with error statuses like any other', async () => {
-    const server = await startScriptedServer(answering(() => answer(503, ['Content-Length: 4'], 'slow')));
+    const server = await startScriptedServer(
+      answering(() => answer(503, ['Content-Length: 4'], 'slow')),
+    );
     const { head, body } = await clientOf(server.endpoint).exchange(get());
     expect(head.status).toBe(503);
     expect(body.toString()).toBe('slow');

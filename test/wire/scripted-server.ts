@@ -7,7 +7,7 @@
  */
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import { TLSSocket } from 'node:tls';
+import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls';
 import { onTestFinished } from 'vitest';
 import { type ClientOptions, type SignedRequest, WireClient } from '../../src/wire/client.ts';
 import { Connection, type Endpoint, type ExchangeRequest } from '../../src/wire/connection.ts';
@@ -37,16 +37,19 @@ export class Peer {
   #over = false;
   #wake: () => void = () => {};
 
-  constructor(tcp: Socket, number: number, secure: SecureServer | undefined) {
+  constructor(tcp: Socket, number: number, secureContext: SecureContext | undefined) {
     this.#tcp = tcp;
     this.number = number;
     this.socket =
-      secure === undefined ? tcp : new TLSSocket(tcp, { isServer: true, ...secure, server: undefined });
+      secureContext === undefined
+        ? tcp
+        : new TLSSocket(tcp, { isServer: true, secureContext, ALPNProtocols: ['h2', 'http/1.1'] });
+    const { socket } = this;
     this.ended = new Promise((resolve) => {
       // libuv reports a reset as an ordinary end when data came with it; then the peer has no address any more.
-      tcp.once('end', () => resolve(tcp.remoteAddress === undefined ? 'reset' : 'closed'));
-      tcp.once('error', () => resolve('reset'));
-      tcp.once('close', () => resolve('closed'));
+      socket.once('end', () => resolve(socket.remoteAddress === undefined ? 'reset' : 'closed'));
+      socket.once('error', () => resolve('reset'));
+      socket.once('close', () => resolve('closed'));
     });
     this.socket.on('data', (bytes: Buffer) => {
       this.#unread = Buffer.concat([this.#unread, bytes]);
@@ -162,8 +165,10 @@ export async function startScriptedServer(
 ): Promise<ScriptedServer> {
   const peers: Peer[] = [];
   const failures: unknown[] = [];
+  // One for all connections: it holds the key of the session tickets.
+  const secureContext = secure === undefined ? undefined : createSecureContext(secure);
   const server = createServer({ noDelay: true }, (tcp) => {
-    const peer = new Peer(tcp, peers.length, secure);
+    const peer = new Peer(tcp, peers.length, secureContext);
     peers.push(peer);
     Promise.resolve(script(peer)).catch((error: unknown) => failures.push(error));
   });

@@ -102,9 +102,9 @@ describe('a signature', () => {
             headers: headers.map(([name, text]) => [name, utf8(text)]),
             payloadHash,
           };
-          expect(
-            authorizationOf(new Signer(credentials, region), request, atMs.getTime()),
-          ).toBe(await smithyOpinion(request, credentials, { region, atMs: atMs.getTime() }));
+          expect(authorizationOf(new Signer(credentials, region), request, atMs.getTime())).toBe(
+            await smithyOpinion(request, credentials, { region, atMs: atMs.getTime() }),
+          );
         },
       ),
       { numRuns: 300 },
@@ -148,7 +148,11 @@ describe('a signature', () => {
     const signer = new Signer(CREDENTIALS, 'us-east-1');
     const signatures = Array.from({ length: 128 }, (_, i) => {
       const value = `x${String.fromCharCode(128 + i)}`;
-      return authorizationOf(signer, { ...PLAIN_GET, headers: [['x-amz-meta-a', value]] }, MAY_24_2013);
+      return authorizationOf(
+        signer,
+        { ...PLAIN_GET, headers: [['x-amz-meta-a', value]] },
+        MAY_24_2013,
+      );
     });
     expect(new Set(signatures).size).toBe(128);
   });

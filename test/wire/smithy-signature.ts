@@ -31,9 +31,7 @@ export async function smithyAuthorization(
     credentials: {
       accessKeyId: credentials.accessKey,
       secretAccessKey: credentials.secret,
-      ...(credentials.sessionToken === undefined
-        ? {}
-        : { sessionToken: credentials.sessionToken }),
+      ...(credentials.sessionToken === undefined ? {} : { sessionToken: credentials.sessionToken }),
     },
     region,
     service: 's3',
@@ -62,7 +60,8 @@ class Sha256 {
   readonly #hash: Hash | Hmac;
 
   constructor(secret?: Data) {
-    this.#hash = secret === undefined ? createHash('sha256') : createHmac('sha256', bytesOf(secret));
+    this.#hash =
+      secret === undefined ? createHash('sha256') : createHmac('sha256', bytesOf(secret));
   }
 
   update(data: Data): void {

@@ -1,0 +1,120 @@
+/**
+ * A source and a destination on embedded servers, and what a copy between them works with.
+ */
+import { type Counters, newCounters } from '../../src/domain.ts';
+import type { ObjectKey } from '../../src/object-key.ts';
+import { WireObjectStore } from '../../src/s3/wire-object-store.ts';
+import type { Bucket } from '../../src/s3-server/bucket.ts';
+import { type S3Server, type S3ServerOptions, startS3Server } from '../../src/s3-server/server.ts';
+import type { CopyContext } from '../../src/transfer/copy-context.ts';
+import { copyObject } from '../../src/transfer/copy-object.ts';
+import { MemoryBudget } from '../../src/transfer/memory-budget.ts';
+import { MIN_PART_BYTES } from '../../src/transfer/part-plan.ts';
+import type { RetryPolicy } from '../../src/transfer/retry.ts';
+import type { TimeLimits } from '../../src/wire/connection.ts';
+import { type FaultScript, faults } from '../support/fault-script.ts';
+
+const CREDENTIALS = { accessKey: 'AKIDTEST', secret: 'wonderful/secret+key' };
+const BUCKET = 'photos';
+/** When every failure of these tests happened. */
+export const NOW = Date.UTC(2026, 10, 24);
+
+export class Side {
+  readonly server: S3Server;
+  readonly script: FaultScript;
+  readonly store: WireObjectStore;
+
+  constructor(server: S3Server, limits?: TimeLimits) {
+    this.server = server;
+    this.script = faults(server);
+    this.store = new WireObjectStore({
+      endpoint: { host: '127.0.0.1', port: server.port, tls: undefined },
+      bucket: BUCKET,
+      region: 'us-east-1',
+      credentials: CREDENTIALS,
+      addressing: 'path',
+      limits,
+    });
+  }
+
+  /** Direct access, past the sockets. */
+  get bucket(): Bucket {
+    return this.server.bucket(BUCKET);
+  }
+
+  bodyOf(key: ObjectKey): Buffer | undefined {
+    return this.bucket.get(key)?.body;
+  }
+
+  async close(): Promise<void> {
+    this.store.close();
+    await this.server.close();
+  }
+}
+
+/** Whoever starts it closes it. */
+export async function startSide(
+  options: Partial<S3ServerOptions> = {},
+  limits?: TimeLimits,
+): Promise<Side> {
+  const server = await startS3Server({
+    accessKey: CREDENTIALS.accessKey,
+    secretKey: CREDENTIALS.secret,
+    buckets: [BUCKET],
+    ...options,
+  });
+  return new Side(server, limits);
+}
+
+export class TwoServers {
+  readonly source: Side;
+  readonly destination: Side;
+  readonly counters: Counters = newCounters();
+  /** The waits between attempts, in ms; none of them is really waited. */
+  readonly waits: number[] = [];
+  readonly retry: RetryPolicy = {
+    maxAttempts: 4,
+    baseMs: 100,
+    capMs: 1000,
+    random: () => 0.5,
+    sleep: (ms) => {
+      this.waits.push(ms);
+      return Promise.resolve();
+    },
+  };
+
+  constructor(source: Side, destination: Side) {
+    this.source = source;
+    this.destination = destination;
+  }
+
+  context(changes: Partial<CopyContext> = {}): CopyContext {
+    return {
+      source: this.source.store,
+      destination: this.destination.store,
+      counters: this.counters,
+      budget: new MemoryBudget(256 * 1024 ** 2),
+      retry: this.retry,
+      multipartThresholdBytes: MIN_PART_BYTES,
+      partTurn: (work) => work(),
+      partWindow: 4,
+      now: () => NOW,
+      learnt: { sourceEtags: 'untried' },
+      ...changes,
+    };
+  }
+
+  copy(key: ObjectKey, changes: Partial<CopyContext> = {}) {
+    return copyObject(key, this.context(changes));
+  }
+
+  async close(): Promise<void> {
+    await this.source.close();
+    await this.destination.close();
+  }
+}
+
+/** Whoever starts them closes them. */
+export async function startTwoServers(): Promise<TwoServers> {
+  return new TwoServers(await startSide(), await startSide());
+}
