@@ -193,20 +193,25 @@ export async function rehearse(options: MigrateOptions, surroundings: Surroundin
   const stores = await openBuckets(options);
   const counters = newCounters();
   let transfers = 0;
+  let readerLeft = false;
+  // Standard output is never `destroyed`, whatever becomes of its reader.
+  stdout.once('error', () => {
+    readerLeft = true;
+  });
   try {
     const pages = planOf({ options, lists, counters, start, signal });
     for await (const page of pages) {
       const lines = linesOf(page);
       transfers += lines.transfers;
       if (lines.text !== '' && !stdout.write(lines.text)) await drained(stdout, signal);
-      if (stdout.destroyed) break;
+      if (readerLeft) break;
     }
   } finally {
     closeAll(stores);
   }
   const { ignored, exists, done } = counters;
   stderr.write(
-    `s3migrate: dry run: both buckets can be used; what the destination does with conditional writes was not probed\n` +
+    `s3migrate: dry run${readerLeft || signal.aborted ? ', cut short' : ''}: both buckets can be used; what the destination does with conditional writes was not probed\n` +
       `  ${transfers} to transfer, ${exists} exist, ${ignored} of other hosts, ${done} recorded already; nothing was written\n`,
   );
 }
@@ -229,8 +234,7 @@ function linesOf({ keys, decisions }: PlanPage): { text: string; transfers: numb
 /** Waits until more can be written, or never will. */
 function drained(stream: NodeJS.WriteStream, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    stream.once('drain', resolve);
-    stream.once('close', resolve);
+    for (const event of ['drain', 'error', 'close']) stream.once(event, resolve);
     signal.addEventListener('abort', () => resolve(), { once: true });
   });
 }

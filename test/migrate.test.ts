@@ -32,6 +32,7 @@ async function givenOptions(): Promise<MigrateOptions> {
     destinationLists: root,
     threads: 1,
     memoryBytes: 16 * 1024 ** 2,
+    multipartThresholdBytes: 16 * 1024 ** 2,
     shard: { count: 1, value: 0 },
     startAfter: undefined,
     first: undefined,

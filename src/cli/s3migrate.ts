@@ -38,12 +38,14 @@ export async function main(argv: string[]): Promise<number> {
 }
 
 function tell(error: unknown): ExitCode {
-  const known = error instanceof CommanderError ? ofCommander(error) : error;
-  if (known === undefined) return 0;
-  if (!(known instanceof MigrateError)) throw known;
-  process.stderr.write(`s3migrate: ${known.message}\n`);
-  if (known.hint !== undefined) process.stderr.write(`  ${known.hint}\n`);
-  return known.exitCode;
+  if (error instanceof CommanderError) {
+    const refusal = ofCommander(error);
+    return refusal === undefined ? 0 : tell(refusal);
+  }
+  if (!(error instanceof MigrateError)) throw error;
+  process.stderr.write(`s3migrate: ${error.message}\n`);
+  if (error.hint !== undefined) process.stderr.write(`  ${error.hint}\n`);
+  return error.exitCode;
 }
 
 /** @returns undefined when help or the version was asked for and given */

@@ -4,6 +4,7 @@
 import type { Counters } from '../domain.ts';
 import type { ObjectStore } from '../s3/object-store.ts';
 import type { MemoryBudget } from './memory-budget.ts';
+import type { PartBuffers } from './part-buffers.ts';
 import type { RetryPolicy } from './retry.ts';
 
 export interface CopyContext {
@@ -11,6 +12,7 @@ export interface CopyContext {
   readonly destination: ObjectStore;
   readonly counters: Counters;
   readonly budget: MemoryBudget;
+  readonly partBuffers: PartBuffers;
   readonly retry: RetryPolicy;
   /** Objects longer than this are copied in parts. */
   readonly multipartThresholdBytes: number;

@@ -125,12 +125,13 @@ function exhausted({ side, cause }: TransferError, attempts: number): TransferEr
 async function attemptPart(
   { partNumber, first, last }: PartRange,
   { key, object, uploadId }: Upload,
-  { source, destination, budget, counters }: CopyContext,
+  { source, destination, budget, partBuffers, counters }: CopyContext,
 ): Promise<CopiedPart> {
   const bytes = last - first + 1;
   await budget.take(bytes);
+  const part = partBuffers.take(bytes);
   try {
-    const { body } = await at(
+    await at(
       'source',
       source.get(key, {
         range: { first, last },
@@ -138,7 +139,7 @@ async function attemptPart(
         receive: (head) => {
           // Stores that ignore If-Match, and objects without an ETag, must not be mixed of two versions either.
           if (!isSameVersion(head, object)) throw changed(206);
-          return Buffer.allocUnsafe(bytes);
+          return part;
         },
       }),
     ).catch((error: unknown) => {
@@ -146,7 +147,6 @@ async function attemptPart(
       throw refused ? new TransferError('source', changed(error.cause.status)) : error;
     });
     counters.downloadedBytes += bytes;
-    const part = body as Buffer;
     const md5 = md5Base64(part);
     const uploaded = await at(
       'destination',
@@ -155,6 +155,7 @@ async function attemptPart(
     counters.uploadedBytes += bytes;
     return { ...uploaded, md5 };
   } finally {
+    partBuffers.giveBack(part);
     budget.release(bytes);
   }
 }

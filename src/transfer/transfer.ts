@@ -13,6 +13,7 @@ import type { CopyContext } from './copy-context.ts';
 import { copyObject } from './copy-object.ts';
 import { MemoryBudget } from './memory-budget.ts';
 import { OpenPage } from './open-page.ts';
+import { PartBuffers } from './part-buffers.ts';
 import type { RetryPolicy } from './retry.ts';
 
 export interface TransferOptions {
@@ -57,6 +58,7 @@ export class Transfer {
       destination: options.destination,
       counters: options.counters,
       budget: new MemoryBudget(options.memoryBytes),
+      partBuffers: new PartBuffers(),
       retry: options.retry,
       multipartThresholdBytes: options.multipartThresholdBytes,
       partTurn: (work) => partLimit(work),

@@ -17,7 +17,7 @@ import {
   TIME_LIMITS,
   type TimeLimits,
 } from './connection.ts';
-import type { Passage } from './passage.ts';
+import { Passage } from './passage.ts';
 import { encodeQuery } from './percent-encoding.ts';
 import type { ResponseHead } from './response-head.ts';
 import {
@@ -98,11 +98,11 @@ export class WireClient {
    * @throws WireError; also with answers that have error statuses the promise is fulfilled
    */
   exchange(request: SignedRequest): Promise<Answer> {
-    return this.#exchangeOnce(request).then((answer) =>
-      answer.head.status === 403 && this.#correctClock(answer.head)
-        ? this.#exchangeOnce(request)
-        : answer,
-    );
+    return this.#exchangeOnce(request).then((answer) => {
+      if (answer.head.status !== 403 || !this.#correctClock(answer.head)) return answer;
+      // What has passed through cannot be sent again.
+      return request.body instanceof Passage ? answer : this.#exchangeOnce(request);
+    });
   }
 
   /** Ends all connections; exchanges under way, and any asked for later, are rejected with `aborted`. */

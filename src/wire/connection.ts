@@ -518,7 +518,7 @@ export class Connection {
       return;
     }
     if (held.length > 0) this.#onBytes(Buffer.concat(held));
-    const waits = receiver.kind === 'pass' && receiver.passage.full;
+    const waits = this.#exchange === exchange && receiver.kind === 'pass' && receiver.passage.full;
     if (!this.#closed && !waits) this.#socket.resume();
   }
 
@@ -586,7 +586,11 @@ export class Connection {
         exchange.received += content.length;
         // The first piece lies in the buffer that all connections share.
         const own = this.#readInto === sharedReadBuffer ? Buffer.from(content) : content;
-        if (!receiver.passage.take(own) && this.#endpoint.tls !== undefined) this.#socket.pause();
+        const more = exchange.received < receiver.passage.length;
+        // Not after the last piece: nobody would resume the connection for the next exchange.
+        if (!receiver.passage.take(own) && more && this.#endpoint.tls !== undefined) {
+          this.#socket.pause();
+        }
         return;
       }
       case 'collect': {

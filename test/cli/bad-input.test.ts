@@ -70,6 +70,7 @@ describe('a flag', () => {
     ['memory', '1MiB', /--memory "1MiB" is not a size of at least/],
     ['memory', 'lots', /--memory "lots"/],
     ['ahead-disk', 'x', /--ahead-disk "x"/],
+    ['multipart-threshold', '6GiB', /--multipart-threshold "6GiB"/],
     ['src-addressing', 'dns', /--src-addressing "dns" is neither path nor virtual/],
     ['src-bucket', 'a/b', /--src-bucket "a\/b" is no bucket name/],
     ['dest-secret', 'copied with a line\n', /--dest-secret holds a blank, a line break/],
@@ -96,8 +97,9 @@ describe('a flag', () => {
 
   it('is not an argument: what stands alone is refused', async () => {
     const { exitCode, stderr } = await runProgram(['photos', 'archive']);
-    expect(stderr).toMatch(/^s3migrate: .*photos/);
-    expect(stderr.split('\n')).toHaveLength(3);
+    expect(stderr).toMatch(
+      /^s3migrate: "photos" is neither a command nor the value of a flag\n {2}\S.*\n$/,
+    );
     expect(exitCode).toBe(2);
   });
 });

@@ -99,14 +99,16 @@ describe('--dry-run', () => {
     expect(lines.toSorted()).toEqual(keys.map((key) => `transfer ${key}`));
   });
 
-  it('ends quietly when its reader has enough', async () => {
+  it('ends quietly when its reader has enough, and does not go on for nobody', async () => {
     const migration = await prepareMigration();
-    const keys = Array.from({ length: 20_000 }, (_, i) => `photos/${String(i).padStart(6, '0')}`);
+    const keys = Array.from({ length: 100_000 }, (_, i) => `photos/${String(i).padStart(6, '0')}`);
     await migration.listKeys('src', keys);
     const words = commandLine(migration.args({ 'dry-run': true }), 's3migrate');
     const shell = '{ "$@"; echo "exit code $?" >&2; } | head -1';
     const { stdout, stderr } = await startCommand(['sh', '-c', shell, 'sh', ...words]).ended;
     expect(stdout).toBe(`transfer ${keys[0]}\n`);
+    expect(stderr).toMatch(/^s3migrate: dry run, cut short: /m);
+    expect(stderr).not.toContain(`${keys.length} to transfer`);
     expect(stderr).toMatch(/^exit code 0$/m);
     expect(stderr).not.toMatch(/EPIPE|Error:|^ +at /m);
   });

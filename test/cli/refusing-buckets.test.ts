@@ -3,7 +3,7 @@
  * any transfer. The corrected command then works in the same log folder.
  */
 import { readFile } from 'node:fs/promises';
-import { connect, createServer } from 'node:net';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { S3ServerOptions } from '../../src/s3-server/server.ts';

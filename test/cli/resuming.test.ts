@@ -49,7 +49,7 @@ async function loggedSoFar(folder: string): Promise<string[]> {
 }
 
 describe('after kill -9', () => {
-  it.each([1, 40, 150, 299])(
+  it.each([1, 150, 319])(
     'at PUT %i the same command copies the rest and nothing that was recorded again',
     async (nth) => {
       const { migration, toCopy } = await givenSeveralPages();
@@ -187,7 +187,6 @@ describe('a log folder of another run', () => {
     expect(exitCode).toBe(2);
     expect(migration.source.script.requests).toEqual([]);
     expect(await readFile(join(migration.logFolder, 'migrate.log'))).toEqual(before);
-    expect(await migration.run()).toMatchObject({ exitCode: 0 });
   }
 
   it.each<[what: string, changes: (migration: Migration) => Flags, message: RegExp]>([

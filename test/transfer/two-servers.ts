@@ -9,6 +9,7 @@ import { type S3Server, type S3ServerOptions, startS3Server } from '../../src/s3
 import type { CopyContext } from '../../src/transfer/copy-context.ts';
 import { copyObject } from '../../src/transfer/copy-object.ts';
 import { MemoryBudget } from '../../src/transfer/memory-budget.ts';
+import { PartBuffers } from '../../src/transfer/part-buffers.ts';
 import { MIN_PART_BYTES } from '../../src/transfer/part-plan.ts';
 import type { RetryPolicy } from '../../src/transfer/retry.ts';
 import type { TimeLimits } from '../../src/wire/connection.ts';
@@ -94,6 +95,7 @@ export class TwoServers {
       destination: this.destination.store,
       counters: this.counters,
       budget: new MemoryBudget(256 * 1024 ** 2),
+      partBuffers: new PartBuffers(),
       retry: this.retry,
       multipartThresholdBytes: MIN_PART_BYTES,
       partTurn: (work) => work(),

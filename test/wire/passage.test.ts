@@ -1,185 +1,149 @@
-import { readFileSync } from 'node:fs';
+/**
+ * A passage by itself: what its two ends may rely on, whenever the other end is ready.
+ */
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { SignedRequest, WireClient } from '../../src/wire/client.ts';
-import type { Answer } from '../../src/wire/connection.ts';
 import { Passage } from '../../src/wire/passage.ts';
-import {
-  answer,
-  answering,
-  clientOf,
-  deferred,
-  eventLoopTurns,
-  get,
-  ok,
-  type SecureServer,
-  startScriptedServer,
-} from './scripted-server.ts';
 
-const LOCAL: SecureServer = {
-  key: readFileSync(new URL('../s3-server/localhost.key.pem', import.meta.url), 'utf8'),
-  cert: readFileSync(new URL('../s3-server/localhost.cert.pem', import.meta.url), 'utf8'),
-};
-const LARGE_BYTES = 32 * 1024 * 1024;
+/** A reader that brings the pieces in order, each when it may. */
+class Reader {
+  stopped = false;
+  readonly #passage: Passage;
+  readonly #pieces: Buffer[];
 
-/** Bytes that differ from place to place. */
-function contentOf(length: number): Buffer {
-  return Buffer.from(Uint8Array.from({ length }, (_, i) => (i * 7919) >> 8));
-}
-
-interface Copy {
-  readonly got: Promise<Answer>;
-  readonly put: Promise<Answer>;
-}
-
-/** Passes the body of a GET into a PUT. */
-function copy(source: WireClient, destination: WireClient, length: number): Copy {
-  const passage = new Passage(length, () => {});
-  const request: SignedRequest = { ...get(), method: 'PUT', body: passage, repeatable: false };
-  const put = destination.exchange(request);
-  const got = source.exchange(get('/photos/a', { receive: () => ({ kind: 'pass', passage }) }));
-  // Both are awaited, one after the other.
-  put.catch(() => {});
-  got.catch(() => {});
-  return { got, put };
-}
-
-/** A source that sends `length` bytes, in its own rhythm. */
-function sourceOf(content: Buffer, secure?: SecureServer) {
-  return startScriptedServer(async (peer) => {
-    while ((await peer.request()) !== undefined) {
-      peer.socket.write(answer(200, [`Content-Length: ${content.length}`]), 'latin1');
-      peer.socket.write(content);
-    }
-  }, secure);
-}
-
-describe('a body that passes from one exchange to another', () => {
-  it.each([
-    ['http to http', undefined, undefined],
-    ['https to http', LOCAL, undefined],
-    ['http to https', undefined, LOCAL],
-    ['https to https', LOCAL, LOCAL],
-  ] as const)('arrives as it was, %s', async (_, sourceTls, destinationTls) => {
-    for (const length of [1, 2, 1000, 65_536, 65_537, 262_144, 262_145, 3_000_000]) {
-      const content = contentOf(length);
-      const from = await sourceOf(content, sourceTls);
-      const into = await startScriptedServer(
-        answering(({ body }) => ok(String(body.equals(content)))),
-        destinationTls,
-      );
-      const source = clientOf(from.endpoint);
-      const destination = clientOf(into.endpoint);
-      for (let i = 0; i < 2; i++) {
-        const { got, put } = copy(source, destination, length);
-        expect((await put).body.toString()).toBe('true');
-        expect((await got).whole).toBe(true);
-      }
-      expect([from.peers.length, into.peers.length]).toEqual([1, 1]);
-    }
-  });
-
-  it.each(['end', 'reset'] as const)(
-    'ends the request by a reset when its source breaks off (%s)',
-    async (ending) => {
-      for (const secure of [undefined, LOCAL]) {
-        const from = await startScriptedServer(async (peer) => {
-          await peer.request();
-          await peer.send(answer(200, ['Content-Length: 1000']), contentOf(400));
-          peer[ending]();
-        });
-        const into = await startScriptedServer(async (peer) => {
-          await peer.request();
-        }, secure);
-        const { got, put } = copy(clientOf(from.endpoint), clientOf(into.endpoint), 1000);
-        await expect(got).rejects.toMatchObject({ code: 'closed' });
-        await expect(put).rejects.toMatchObject({ code: 'aborted' });
-        if (into.peers[0] !== undefined) expect(await into.peers[0].ended).toBe('reset');
-      }
-    },
-  );
-
-  it('ends the request when the source is not reached or has no such object', async () => {
-    const into = await startScriptedServer(async (peer) => {
-      await peer.request();
+  constructor(passage: Passage, pieces: Buffer[]) {
+    this.#passage = passage;
+    this.#pieces = [...pieces];
+    passage.connectReader({
+      resume: () => this.bring(),
+      stop: () => {
+        this.stopped = true;
+      },
     });
-    const from = await startScriptedServer(
-      answering(() => answer(200, ['Content-Length: 5'], 'hello')),
+  }
+
+  bring(): void {
+    for (let piece = this.#pieces.shift(); piece !== undefined; piece = this.#pieces.shift()) {
+      if (!this.#passage.take(piece)) return;
+    }
+  }
+}
+
+/** A writer that sends some pieces at once and the others later. */
+class Writer {
+  readonly sent: Buffer[] = [];
+  failure: Error | undefined;
+  #waiting: Buffer | undefined;
+  readonly #passage: Passage;
+  readonly #atOnce: (nth: number) => boolean;
+
+  constructor(passage: Passage, atOnce: (nth: number) => boolean) {
+    this.#passage = passage;
+    this.#atOnce = atOnce;
+  }
+
+  connect(): void {
+    this.#passage.connectWriter({
+      write: (piece) => {
+        if (this.#waiting !== undefined) throw new Error('two pieces at a time');
+        if (this.#atOnce(this.sent.length)) {
+          this.sent.push(Buffer.from(piece));
+          return true;
+        }
+        this.#waiting = piece;
+        return false;
+      },
+      fail: (reason) => {
+        this.failure = reason;
+      },
+    });
+  }
+
+  /** @returns false when nothing waited */
+  flush(): boolean {
+    if (this.#waiting === undefined) return false;
+    this.sent.push(Buffer.from(this.#waiting));
+    this.#waiting = undefined;
+    this.#passage.flushed();
+    return true;
+  }
+}
+
+describe('a passage', () => {
+  it('brings every byte across once and in order, whoever is ready first', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.uint8Array({ minLength: 1, maxLength: 8 }), { minLength: 1, maxLength: 20 }),
+        fc.array(fc.boolean(), { minLength: 20, maxLength: 20 }),
+        fc.boolean(),
+        (arrays, atOnce, writerFirst) => {
+          const pieces = arrays.map((array) => Buffer.from(array));
+          const whole = Buffer.concat(pieces);
+          let told = 0;
+          const passage = new Passage(whole.length, (bytes) => {
+            told += bytes;
+          });
+          const writer = new Writer(passage, (nth) => atOnce[nth] === true);
+          if (writerFirst) writer.connect();
+          const reader = new Reader(passage, pieces);
+          reader.bring();
+          if (!writerFirst) writer.connect();
+          while (writer.flush());
+          expect(Buffer.concat(writer.sent).equals(whole)).toBe(true);
+          expect(told).toBe(whole.length);
+          expect(passage.full || passage.hungry).toBe(false);
+        },
+      ),
     );
-    const { got, put } = copy(clientOf(from.endpoint), clientOf(into.endpoint), 6);
-    await expect(got).rejects.toMatchObject({ code: 'aborted' });
-    await expect(put).rejects.toMatchObject({ code: 'aborted' });
   });
 
-  it('is read no further when the request is answered early', async () => {
-    const from = await sourceOf(Buffer.alloc(LARGE_BYTES));
-    const into = await startScriptedServer(async (peer) => {
-      await peer.requestHead();
-      peer.stopReading();
-      await peer.send(answer(412, ['Content-Length: 2'], 'no'));
-      await eventLoopTurns();
-      peer.socket.resume();
-    });
-    const { got, put } = copy(clientOf(from.endpoint), clientOf(into.endpoint), LARGE_BYTES);
-    expect((await put).head.status).toBe(412);
-    expect((await got).whole).toBe(false);
-    expect(await from.peers[0]?.ended).toBe('reset');
-    expect(await into.peers[0]?.ended).toBe('reset');
+  it('says which end is the one that waits', () => {
+    const passage = new Passage(2, () => {});
+    const writer = new Writer(passage, () => false);
+    writer.connect();
+    expect([passage.hungry, passage.full]).toEqual([true, false]);
+    passage.take(Buffer.from('a'));
+    expect([passage.hungry, passage.full]).toEqual([false, true]);
+    writer.flush();
+    expect([passage.hungry, passage.full]).toEqual([true, false]);
   });
 
-  it('is read no further when the request’s connection breaks', async () => {
-    const from = await sourceOf(Buffer.alloc(LARGE_BYTES));
-    const into = await startScriptedServer(async (peer) => {
-      await peer.requestHead();
-      peer.reset();
-    });
-    const { got, put } = copy(clientOf(from.endpoint), clientOf(into.endpoint), LARGE_BYTES);
-    await expect(put).rejects.toMatchObject({ code: 'closed', sent: true });
-    expect((await got).whole).toBe(false);
+  it('tells the writer when the reader breaks off, also a writer that comes later', () => {
+    const early = new Passage(2, () => {});
+    const first = new Writer(early, () => true);
+    first.connect();
+    early.take(Buffer.from('a'));
+    early.breakByReader(new Error('gone'));
+    expect(first.failure?.message).toBe('gone');
+
+    const late = new Passage(2, () => {});
+    late.breakByReader(new Error('gone'));
+    const second = new Writer(late, () => true);
+    second.connect();
+    expect(second.failure).toBeInstanceOf(Error);
+    expect([early.brokenBy, late.brokenBy]).toEqual(['reader', 'reader']);
   });
 
-  it('is not sent a second time when the clock is corrected: it has passed', async () => {
-    const from = await sourceOf(contentOf(1000));
-    const date = `Date: ${new Date(Date.now() + 3_600_000).toUTCString()}`;
-    const into = await startScriptedServer(
-      answering(() => answer(403, [date, 'Content-Length: 0'])),
-    );
-    const destination = clientOf(into.endpoint);
-    const { got, put } = copy(clientOf(from.endpoint), destination, 1000);
-    expect((await put).head.status).toBe(403);
-    expect((await got).whole).toBe(true);
-    expect(Math.abs(destination.clockOffsetMs - 3_600_000)).toBeLessThan(60_000);
+  it('stops the reader when the writer breaks off, also a reader that comes later', () => {
+    const early = new Passage(2, () => {});
+    const first = new Reader(early, []);
+    early.breakByWriter();
+    const late = new Passage(2, () => {});
+    late.breakByWriter();
+    const second = new Reader(late, []);
+    expect([first.stopped, second.stopped]).toEqual([true, true]);
+    expect(early.take(Buffer.from('a'))).toBe(true);
   });
 
-  it('waits for a slow destination without being read on', async () => {
-    const content = Buffer.alloc(LARGE_BYTES);
-    const from = await sourceOf(content);
-    const stuck = deferred<void>();
-    const into = await startScriptedServer(async (peer) => {
-      await peer.requestHead();
-      peer.stopReading();
-      await stuck.promise;
-      peer.socket.resume();
-    });
-    let read = 0;
-    const passage = new Passage(LARGE_BYTES, (bytes) => {
-      read += bytes;
-    });
-    const source = clientOf(from.endpoint);
-    const destination = clientOf(into.endpoint);
-    const request: SignedRequest = { ...get(), method: 'PUT', body: passage, repeatable: false };
-    const put = destination.exchange(request);
-    const got = source.exchange(get('/photos/a', { receive: () => ({ kind: 'pass', passage }) }));
-    // Until nothing moves any more.
-    for (let before = -1; before < read || read === 0; ) {
-      before = read;
-      await eventLoopTurns();
-    }
-    expect(read).toBeLessThan(LARGE_BYTES);
-    expect(passage.full).toBe(true);
-    stuck.resolve();
-    expect((await got).whole).toBe(true);
-    expect(read).toBe(LARGE_BYTES);
-    destination.close();
-    await expect(put).rejects.toMatchObject({ code: 'aborted' });
+  it('is not broken by a reader that has brought everything', () => {
+    const passage = new Passage(1, () => {});
+    const writer = new Writer(passage, () => false);
+    writer.connect();
+    passage.take(Buffer.from('a'));
+    passage.breakByReader(new Error('the connection was closed after the answer'));
+    expect(writer.failure).toBeUndefined();
+    writer.flush();
+    expect(Buffer.concat(writer.sent).toString()).toBe('a');
+    expect(passage.brokenBy).toBeUndefined();
   });
 });

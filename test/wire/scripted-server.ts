@@ -103,6 +103,12 @@ export class Peer {
     this.#tcp.resetAndDestroy();
   }
 
+  /** Reads all that comes, and forgets it. */
+  discard(): void {
+    this.#unread = Buffer.alloc(0);
+    this.socket.removeAllListeners('data').resume();
+  }
+
   /** Reads no more, so that the client's writes get stuck once the kernel's buffers are full. */
   stopReading(): void {
     this.socket.pause();
