@@ -37,7 +37,7 @@ export function cannotWrite(path: string, cause: unknown): MigrateError {
   const message = quota ? 'EDQUOT: disk quota exceeded' : messageOf(cause);
   return new MigrateError(`${path}: cannot be written: ${message}`, {
     exitCode: 3,
-    hint: `${noSpace ? 'Free space' : 'Remove the cause'}, then give the same command again: it continues after what is logged.`,
+    hint: noSpace ? 'Free space on that disk.' : 'Remove the cause.',
     cause,
   });
 }
@@ -46,7 +46,7 @@ export function cannotWrite(path: string, cause: unknown): MigrateError {
 export function cannotRead(path: string, cause: unknown): MigrateError {
   return new MigrateError(`${path}: cannot be read: ${messageOf(cause)}`, {
     exitCode: 3,
-    hint: 'Repair the disk, then give the same command again: it continues after what is logged.',
+    hint: 'Repair the disk.',
     cause,
   });
 }
