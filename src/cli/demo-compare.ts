@@ -11,12 +11,14 @@ import { type LogRecord, parseLogLine } from '../record/log-lines.ts';
 import { formatBytes, formatCount } from '../report/quantities.ts';
 import type { Bucket, StoredObject } from '../s3-server/bucket.ts';
 
-export interface MigratedBuckets {
+/** What a migration began with, and where it left its results. */
+export interface Migration {
   readonly source: Bucket;
   readonly destination: Bucket;
   /** What others put into the destination, before its list was made and after. */
   readonly listed: ReadonlyMap<ObjectKey, StoredObject>;
   readonly unlisted: ReadonlyMap<ObjectKey, StoredObject>;
+  readonly logFolder: string;
 }
 
 export interface Check {
@@ -27,19 +29,17 @@ export interface Check {
 }
 
 /** @throws Error when a log cannot be read */
-export async function checkMigration(
-  buckets: MigratedBuckets,
-  logFolder: string,
-): Promise<Check[]> {
+export async function checkMigration(migration: Migration): Promise<Check[]> {
+  const { logFolder } = migration;
   const log = await readFile(join(logFolder, 'migrate.log'), 'latin1');
   const failedLog = await readFile(join(logFolder, 'failed.log'), 'latin1');
   return [
-    checkCopies(buckets),
-    checkUntouched(buckets),
-    checkNothingElse(buckets),
-    checkLog(buckets, log),
+    checkCopies(migration),
+    checkUntouched(migration),
+    checkNothingElse(migration),
+    checkLog(migration, log),
     checkFailedLog(failedLog),
-    checkUploads(buckets),
+    checkUploads(migration),
   ];
 }
 
@@ -55,13 +55,13 @@ function logLines(log: string): string[] {
   return log.split('\n').slice(1, -1);
 }
 
-function othersOf({ listed, unlisted }: MigratedBuckets): Map<ObjectKey, StoredObject> {
+function othersOf({ listed, unlisted }: Migration): Map<ObjectKey, StoredObject> {
   return new Map([...listed, ...unlisted]);
 }
 
-function checkCopies(buckets: MigratedBuckets): Check {
-  const { source, destination } = buckets;
-  const others = othersOf(buckets);
+function checkCopies(migration: Migration): Check {
+  const { source, destination } = migration;
+  const others = othersOf(migration);
   const problems: string[] = [];
   let bytes = 0;
   let objects = 0;
@@ -74,7 +74,7 @@ function checkCopies(buckets: MigratedBuckets): Check {
     if (difference !== undefined) problems.push(`${displayKey(key)}: ${difference}`);
   }
   return {
-    claim: `${formatCount(objects)} objects (${formatBytes(bytes)}) are at the destination with the source's bytes and metadata`,
+    claim: `${formatCount(objects)} objects (${formatBytes(bytes)}) copied: every byte and all metadata are the source's`,
     problems,
   };
 }
@@ -87,27 +87,27 @@ function differenceOf(original: StoredObject, copy: StoredObject | undefined): s
   return different.length === 0 ? undefined : `other metadata: ${different.toSorted().join(', ')}`;
 }
 
-function checkUntouched(buckets: MigratedBuckets): Check {
-  const others = othersOf(buckets);
+function checkUntouched(migration: Migration): Check {
+  const others = othersOf(migration);
   const problems = [...others]
-    .filter(([key, object]) => buckets.destination.get(key) !== object)
+    .filter(([key, object]) => migration.destination.get(key) !== object)
     .map(([key]) => `${displayKey(key)}: overwritten or gone`);
   return {
-    claim: `${others.size} objects that others put there are untouched, the ${buckets.unlisted.size} that no list knew of too`,
+    claim: `${others.size} objects that others put there are untouched, ${migration.unlisted.size} of them unknown to the list`,
     problems,
   };
 }
 
-function checkNothingElse(buckets: MigratedBuckets): Check {
-  const others = othersOf(buckets);
-  const problems = buckets.destination
+function checkNothingElse(migration: Migration): Check {
+  const others = othersOf(migration);
+  const problems = migration.destination
     .keys()
-    .filter((key) => buckets.source.get(key) === undefined && !others.has(key))
+    .filter((key) => migration.source.get(key) === undefined && !others.has(key))
     .map((key) => `${displayKey(key)}: not in the source`);
   return { claim: 'nothing else is at the destination', problems };
 }
 
-function checkLog({ source, listed }: MigratedBuckets, log: string): Check {
+function checkLog({ source, listed }: Migration, log: string): Check {
   const problems: string[] = [];
   const logged = new Set<ObjectKey>();
   let previous = '' as ObjectKey;
@@ -140,12 +140,12 @@ function checkLog({ source, listed }: MigratedBuckets, log: string): Check {
 
 function checkFailedLog(log: string): Check {
   return {
-    claim: 'failed.log has none',
+    claim: 'failed.log names no object',
     problems: logLines(log).map((line) => displayKey(line as ObjectKey)),
   };
 }
 
-function checkUploads({ destination }: MigratedBuckets): Check {
+function checkUploads({ destination }: Migration): Check {
   return {
     claim: 'no unfinished multipart upload is left over',
     problems: destination.uploads().map(({ key }) => displayKey(key)),

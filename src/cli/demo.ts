@@ -23,6 +23,7 @@ import {
   listCommand,
   migrateCommand,
   type StartedCommand,
+  secretVariable,
   startCommand,
 } from './demo-command.ts';
 import { type Check, checkMigration, recordsOf } from './demo-compare.ts';
@@ -88,12 +89,20 @@ async function makeFolder(): Promise<string> {
 async function play(stage: Stage): Promise<Verdict> {
   const beganMs = performance.now();
   try {
+    say('A migration between two S3 servers, killed in the middle and started again.');
+    say(`The commands are given in ${displayText(stage.folder)}`);
     const listed = await fillBuckets(stage);
     await makeLists(stage);
     const unlisted = writeMeanwhile(stage);
     const killedAfter = await runAndKill(stage, listed);
     await runToTheEnd(stage);
-    const checks = await compare(stage, { listed, unlisted });
+    const checks = await checkMigration({
+      source: stage.source.bucket,
+      destination: stage.destination.bucket,
+      listed,
+      unlisted,
+      logFolder: join(stage.folder, LOG_FOLDER),
+    });
     return tellVerdict(stage, { checks, killedAfter, elapsedMs: performance.now() - beganMs });
   } catch (error) {
     if (!(error instanceof UnexpectedEnd)) throw error;
@@ -107,75 +116,140 @@ class UnexpectedEnd extends Error {}
 
 type Objects = ReadonlyMap<ObjectKey, StoredObject>;
 
-async function fillBuckets({ source, destination, folder, signal }: Stage): Promise<Objects> {
-  say('A migration between two S3 servers, killed in the middle and started again.');
+async function fillBuckets({ source, destination, signal }: Stage): Promise<Objects> {
   step(1, 'two S3 servers in this process, in memory');
   fillSource(source.bucket);
   const listed = putListedObjects(destination.bucket);
-  // Filling takes a while; whoever pressed Ctrl-C meanwhile is heard before the next step only so.
+  // Nothing else was heard while they were filled, no Ctrl-C either.
   await new Promise(setImmediate);
   signal.throwIfAborted();
-  say(`  source       ${source.server.url}  ${amountOf(source)}`);
-  say(`  destination  ${destination.server.url}  ${amountOf(destination)}, to be left alone`);
-  say('Keys of the source, some of them:');
+  say(`  source       ${source.server.url}  bucket ${source.bucketName}: ${amountOf(source)}`);
+  say(
+    `  destination  ${destination.server.url}  bucket ${destination.bucketName}: ${amountOf(destination)},` +
+      '\n               newer than the source and not to be overwritten',
+  );
+  say('Some of the keys:');
   for (const key of exampleKeys()) say(`  ${displayKey(key)}`);
-  say(`The commands below are given in ${displayText(folder)}`);
   return listed;
 }
 
 async function makeLists(stage: Stage): Promise<void> {
-  step(2, 'the sorted lists of the keys of both sides');
-  say('$ export S3MIGRATE_SRC_SECRET=... S3MIGRATE_DEST_SECRET=...');
-  for (const side of [stage.source, stage.destination]) {
-    const { command, started } = give(listCommand(side, stage.folder), stage);
-    expectSuccess(command, await started.ended, stage.signal);
+  const { source, destination, signal } = stage;
+  step(2, 'lists of the keys of both sides');
+  say(`$ export ${secretVariable(source)}=... ${secretVariable(destination)}=...`);
+  for (const side of [source, destination]) {
+    const { command, started } = give(listCommand(side), stage);
+    expectSuccess(command, await endOf(started, signal));
   }
 }
 
 function writeMeanwhile({ destination }: Stage): Objects {
   const unlisted = putUnlistedObjects(destination.bucket);
-  say(`\nA client now writes ${unlisted.size} objects to the destination that its list does not have.`);
+  say(
+    `Now a client writes ${unlisted.size} objects to the destination that its list does not know.`,
+  );
   return unlisted;
 }
 
 /** @returns how many objects the destination had stored when the run was killed */
 async function runAndKill(stage: Stage, listed: Objects): Promise<number> {
-  const { source, destination, signal } = stage;
+  const { source, destination, folder, signal } = stage;
   const transfers = source.bucket.keys().filter((key) => !listed.has(key)).length;
   const killAt = Math.floor(transfers * KILL_AT);
-  step(3, `the migration, with kill -9 after ${formatCount(killAt)} of ${formatCount(transfers)} objects`);
-  const { command, started } = give(migrateCommand(stage), stage);
+  step(
+    3,
+    `the migration, and kill -9 after ${formatCount(killAt)} of ${formatCount(transfers)} objects`,
+  );
+  const { command, started } = give(migrateCommand(source, destination), stage);
   let killedAfter = 0;
   onStored(destination, (stored) => {
-    // What a kill leaves of a multipart upload nobody but the store's clean-up rule takes away.
-    const midUpload = destination.bucket.uploads().length > 0;
-    if (killedAfter > 0 || stored < killAt || midUpload) return;
+    // A multipart upload that is cut off by a kill stays until the store's own rule removes it.
+    const inUpload = destination.bucket.uploads().length > 0;
+    if (killedAfter > 0 || stored < killAt || inUpload) return;
     killedAfter = stored;
     started.kill();
   });
-  const end = await started.ended;
-  signal.throwIfAborted();
+  const end = await endOf(started, signal);
   if (process.stderr.isTTY) process.stderr.write('\n');
   if (end.kind !== 'killed' || killedAfter === 0) throw unexpected(command, end);
-  await tellLog(stage, killedAfter);
+  say(`Killed. ${formatCount(killedAfter)} objects had been stored.`);
+  say(await logSoFar(folder));
   return killedAfter;
 }
 
-async function tellLog({ folder }: Stage, killedAfter: number): Promise<void> {
-  const log = await readFile(join(folder, LOG_FOLDER, 'migrate.log'), 'latin1');
-  const records = recordsOf(log);
+async function logSoFar(folder: string): Promise<string> {
+  const records = recordsOf(await readFile(join(folder, LOG_FOLDER, 'migrate.log'), 'latin1'));
   const last = records.at(-1);
-  say(`Killed. The destination has stored ${formatCount(killedAfter)} objects,`);
-  say(
-    last === undefined
-      ? 'none of which is in migrate.log yet.'
-      : `${formatCount(records.length)} of them are in migrate.log, up to ${displayKey(last.key)}`,
-  );
+  if (last === undefined) return 'migrate.log has recorded none of them yet.';
+  return `migrate.log has recorded ${formatCount(records.length)} keys, the last of them\n  ${displayKey(last.key)}`;
 }
 
 async function runToTheEnd(stage: Stage): Promise<void> {
+  const { source, destination, signal } = stage;
   step(4, 'the same command again');
-  say('Objects that were stored but not yet recorded are found there: skip (up).');
-  const { command, started } = give(migrateCommand(stage), stage);
-  expectSuccess(command, await started.ended, stage.signal);
+  const { command, started } = give(migrateCommand(source, destination), stage);
+  expectSuccess(command, await endOf(started, signal));
+}
+
+/** Shows a command and starts it. */
+function give(
+  command: DemoCommand,
+  { folder, signal }: Stage,
+): { command: DemoCommand; started: StartedCommand } {
+  say(`$ ${commandText(command)}`);
+  return { command, started: startCommand(command, { folder, signal }) };
+}
+
+async function endOf(started: StartedCommand, signal: AbortSignal): Promise<CommandEnd> {
+  const end = await started.ended;
+  signal.throwIfAborted();
+  return end;
+}
+
+/** @throws UnexpectedEnd */
+function expectSuccess(command: DemoCommand, end: CommandEnd): void {
+  if (end.kind !== 'exited' || end.code !== 0) throw unexpected(command, end);
+}
+
+function unexpected(command: DemoCommand, end: CommandEnd): UnexpectedEnd {
+  const how = end.kind === 'exited' ? `exit code ${end.code}` : end.signal;
+  return new UnexpectedEnd(`this command ended with ${how}:\n${commandText(command)}`);
+}
+
+interface Results {
+  readonly checks: readonly Check[];
+  readonly killedAfter: number;
+  readonly elapsedMs: number;
+}
+
+function tellVerdict({ source }: Stage, { checks, killedAfter, elapsedMs }: Results): Verdict {
+  step(5, 'both buckets and the logs compared');
+  checks.forEach(tellCheck);
+  const passed = checks.every(({ problems }) => problems.length === 0);
+  say(
+    `\n${passed ? 'PASSED' : 'NOT PASSED'}: ${amountOf(source)} in ${(elapsedMs / 1000).toFixed(1)} s, ` +
+      `killed after ${formatCount(killedAfter)}.`,
+  );
+  return passed ? 'passed' : 'failed';
+}
+
+function tellCheck({ claim, problems }: Check): void {
+  say(`  ${problems.length === 0 ? 'ok    ' : 'NOT SO'}  ${claim}`);
+  for (const problem of problems.slice(0, MOST_PROBLEMS_SHOWN)) say(`            ${problem}`);
+  const more = problems.length - MOST_PROBLEMS_SHOWN;
+  if (more > 0) say(`            and ${formatCount(more)} more`);
+}
+
+function amountOf({ bucket }: Side): string {
+  const keys = bucket.keys();
+  const bytes = keys.reduce((sum, key) => sum + (bucket.get(key)?.body.length ?? 0), 0);
+  return `${formatCount(keys.length)} objects, ${formatBytes(bytes)}`;
+}
+
+function step(number: number, title: string): void {
+  say(`\n${number}. ${title}`);
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
 }

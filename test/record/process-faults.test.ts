@@ -89,7 +89,7 @@ describe('a disk that takes no more', () => {
       );
       expect(stopped.exitCode).toBe(3);
       expect(stopped.message).toContain(`${join(folder, log)}: cannot be written: EFBIG`);
-      expect(stopped.hint).toContain('Free space, then give the same command again');
+      expect(stopped.hint).toBe('Free space on that disk.');
       // Throw unless the last line is whole.
       const logged = await logLines(folder);
       expect(logged.length).toBeGreaterThan(100);

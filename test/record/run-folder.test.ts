@@ -447,7 +447,7 @@ describe('a record that fails', () => {
     const error = {
       exitCode: 3,
       message: expect.stringContaining('cannot be written: ENOENT'),
-      hint: expect.stringContaining('give the same command again'),
+      hint: 'Remove the cause.',
     };
     await expect(opened.write(SECOND)).rejects.toMatchObject(error);
     expect(opened.failure.reason).toMatchObject(error);
