@@ -6,6 +6,8 @@ export default defineConfig({
     // Those migrate between real servers: npm run test:servers.
     exclude: ['test/servers/**'],
     globalSetup: ['test/support/build.ts'],
+    // Most of the time is spent waiting for children and sockets.
+    maxWorkers: 2,
     // A test of the built program starts processes, on a machine that may be busy.
     testTimeout: 30_000,
     hookTimeout: 30_000,

@@ -87,11 +87,7 @@ try {
     const { child, ended } = run();
     // Some way into what is left, wherever in a GET, a PUT or a log write that is.
     const target = there + Math.ceil(((OBJECTS - there) / (KILLS + 2 - kill)) * (0.5 + random()));
-    let alive = true;
-    void ended.then(() => {
-      alive = false;
-    });
-    while (alive && (await destination.ask('count')) < target);
+    while (child.exitCode === null && (await destination.ask('count')) < target);
     child.kill('SIGKILL');
     const { signal } = await ended;
     there = await destination.ask('count');

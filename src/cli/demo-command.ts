@@ -21,6 +21,8 @@ export interface DemoCommand {
 }
 
 export interface StartedCommand {
+  /** As it would be typed. */
+  readonly text: string;
   /** `kill -9`. */
   kill(): void;
   /** Resolves when the process is gone and all it said has been passed on. */
@@ -72,8 +74,8 @@ function listFolder({ name }: Side): string {
   return `lists/${name}`;
 }
 
-/** The command as it would be typed. None of its words needs quotes. */
-export function commandText({ lines, assignments }: DemoCommand): string {
+/** None of its words needs quotes. */
+function commandText({ lines, assignments }: DemoCommand): string {
   const [first = [], ...others] = lines;
   return [
     ...assignments,
@@ -109,7 +111,7 @@ export function startCommand(
       else resolve({ kind: 'exited', code: code as number });
     });
   });
-  return { kill, ended };
+  return { text: commandText(command), kill, ended };
 }
 
 /** Without what was exported for a migration of one's own. */

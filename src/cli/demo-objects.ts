@@ -5,7 +5,7 @@
  * The same at every run: content and sizes come from a fixed seed and the key.
  */
 import { createCipheriv, hash } from 'node:crypto';
-import { keyFromText, type ObjectKey } from '../object-key.ts';
+import { keyFromText, MAX_KEY_BYTES, type ObjectKey } from '../object-key.ts';
 import type { Bucket, StoredObject } from '../s3-server/bucket.ts';
 import type { ObjectHeaders } from '../s3-server/object-headers.ts';
 
@@ -41,16 +41,16 @@ const AWKWARD_KEYS: readonly ObjectKey[] = [
     'tab\there.txt',
     'two lines\nin one key.txt',
     '🎉🎉🎉',
-    `long/${'0123456789'.repeat(101)}.txt`,
+    'as long as can be '.padEnd(MAX_KEY_BYTES, '0123456789'),
   ].map(keyFromText),
   'not UTF-8: caf\xe9.txt' as ObjectKey,
 ];
 
 /** Too large to be held in memory as one; those with parts were uploaded in such. */
 const LARGE_OBJECTS: readonly { key: string; bytes: number; partBytes?: number }[] = [
-  { key: 'archive/all in one.zip', bytes: 20 * MIB },
   { key: 'archive/backup 2019.tar', bytes: 17 * MIB + 1, partBytes: 8 * MIB },
   { key: 'archive/mail + attachments.mbox', bytes: 24 * MIB, partBytes: 5 * MIB },
+  { key: 'videos/all in one.zip', bytes: 20 * MIB },
   { key: 'videos/🎬 first steps.mp4', bytes: 33 * MIB, partBytes: 16 * MIB },
 ];
 

@@ -13,11 +13,11 @@ import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { type ExitCode, MigrateError, messageOf } from '../errors.ts';
 import { displayKey, displayText, type ObjectKey } from '../object-key.ts';
+import type { LogRecord } from '../record/log-lines.ts';
 import { formatBytes, formatCount } from '../report/quantities.ts';
 import type { StoredObject } from '../s3-server/bucket.ts';
 import {
   type CommandEnd,
-  commandText,
   type DemoCommand,
   LOG_FOLDER,
   listCommand,
@@ -31,9 +31,10 @@ import { exampleKeys, fillSource, putListedObjects, putUnlistedObjects } from '.
 import { onStored, type Side, startSide } from './demo-side.ts';
 import { exitCodeOf, watchSignals } from './signals.ts';
 
-/** Share of the objects after which the run is killed: enough for a first page of keys to be in the log. */
-const KILL_AT = 0.6;
+/** Share of the objects after which the run is killed: by then a first page of keys is in the log. */
+const KILL_AT = 2 / 3;
 const MOST_PROBLEMS_SHOWN = 5;
+const WHOLE_FOLDER = { recursive: true, force: true } as const;
 
 interface Stage {
   readonly source: Side;
@@ -53,7 +54,7 @@ type Verdict = 'passed' | 'failed';
 export async function demo(): Promise<ExitCode> {
   const interruption = watchSignals();
   const folder = await makeFolder();
-  interruption.onLeave(() => rmSync(folder, { recursive: true, force: true }));
+  interruption.onLeave(() => rmSync(folder, { ...WHOLE_FOLDER, maxRetries: 3 }));
   const sides: Side[] = [];
   let verdict: Verdict | undefined;
   try {
@@ -65,11 +66,12 @@ export async function demo(): Promise<ExitCode> {
     return verdict === 'passed' ? 0 : 1;
   } catch (error) {
     if (!interruption.signal.aborted) throw error;
+    process.stderr.write('\ns3migrate: demo interrupted; nothing is left of it.\n');
     return exitCodeOf(interruption.signal.reason as 'SIGINT' | 'SIGTERM');
   } finally {
     for (const { server } of sides) await server.close();
     if (verdict === 'failed') say(`Lists and logs are kept in ${displayText(folder)}`);
-    else await rm(folder, { recursive: true, force: true });
+    else await rm(folder, WHOLE_FOLDER);
     interruption.end();
   }
 }
@@ -90,12 +92,12 @@ async function play(stage: Stage): Promise<Verdict> {
   const beganMs = performance.now();
   try {
     say('A migration between two S3 servers, killed in the middle and started again.');
-    say(`The commands are given in ${displayText(stage.folder)}`);
+    say(`Lists and logs are in ${displayText(stage.folder)} until the end.`);
     const listed = await fillBuckets(stage);
     await makeLists(stage);
     const unlisted = writeMeanwhile(stage);
     const killedAfter = await runAndKill(stage, listed);
-    await runToTheEnd(stage);
+    await runToTheEnd(stage, unlisted);
     const checks = await checkMigration({
       source: stage.source.bucket,
       destination: stage.destination.bucket,
@@ -117,7 +119,7 @@ class UnexpectedEnd extends Error {}
 type Objects = ReadonlyMap<ObjectKey, StoredObject>;
 
 async function fillBuckets({ source, destination, signal }: Stage): Promise<Objects> {
-  step(1, 'two S3 servers in this process, in memory');
+  step(1, 'Two S3 servers in this process, in memory');
   fillSource(source.bucket);
   const listed = putListedObjects(destination.bucket);
   // Nothing else was heard while they were filled, no Ctrl-C either.
@@ -128,92 +130,100 @@ async function fillBuckets({ source, destination, signal }: Stage): Promise<Obje
     `  destination  ${destination.server.url}  bucket ${destination.bucketName}: ${amountOf(destination)},` +
       '\n               newer than the source and not to be overwritten',
   );
-  say('Some of the keys:');
+  say('Some of the keys, as logs and screen show them:');
   for (const key of exampleKeys()) say(`  ${displayKey(key)}`);
   return listed;
 }
 
 async function makeLists(stage: Stage): Promise<void> {
-  const { source, destination, signal } = stage;
-  step(2, 'lists of the keys of both sides');
+  const { source, destination } = stage;
+  step(2, 'Lists of the keys of both sides');
   say(`$ export ${secretVariable(source)}=... ${secretVariable(destination)}=...`);
   for (const side of [source, destination]) {
-    const { command, started } = give(listCommand(side), stage);
-    expectSuccess(command, await endOf(started, signal));
+    await untilSuccess(give(listCommand(side), stage), stage);
   }
 }
 
 function writeMeanwhile({ destination }: Stage): Objects {
   const unlisted = putUnlistedObjects(destination.bucket);
   say(
-    `Now a client writes ${unlisted.size} objects to the destination that its list does not know.`,
+    `\nNow a client writes ${unlisted.size} objects to the destination that its list does not know.`,
   );
   return unlisted;
 }
 
 /** @returns how many objects the destination had stored when the run was killed */
 async function runAndKill(stage: Stage, listed: Objects): Promise<number> {
-  const { source, destination, folder, signal } = stage;
+  const { source, destination, folder } = stage;
   const transfers = source.bucket.keys().filter((key) => !listed.has(key)).length;
   const killAt = Math.floor(transfers * KILL_AT);
   step(
     3,
-    `the migration, and kill -9 after ${formatCount(killAt)} of ${formatCount(transfers)} objects`,
+    `The migration, and kill -9 after ${formatCount(killAt)} of ${formatCount(transfers)} objects`,
   );
-  const { command, started } = give(migrateCommand(source, destination), stage);
+  const run = give(migrateCommand(source, destination), stage);
   let killedAfter = 0;
   onStored(destination, (stored) => {
     // A multipart upload that is cut off by a kill stays until the store's own rule removes it.
     const inUpload = destination.bucket.uploads().length > 0;
     if (killedAfter > 0 || stored < killAt || inUpload) return;
     killedAfter = stored;
-    started.kill();
+    run.kill();
   });
-  const end = await endOf(started, signal);
+  const end = await endOf(run, stage);
   if (process.stderr.isTTY) process.stderr.write('\n');
-  if (end.kind !== 'killed' || killedAfter === 0) throw unexpected(command, end);
+  if (end.kind !== 'killed' || killedAfter === 0) throw unexpected(run, end);
   say(`Killed. ${formatCount(killedAfter)} objects had been stored.`);
   say(await logSoFar(folder));
   return killedAfter;
 }
 
 async function logSoFar(folder: string): Promise<string> {
-  const records = recordsOf(await readFile(join(folder, LOG_FOLDER, 'migrate.log'), 'latin1'));
+  const records = await readRecords(folder);
   const last = records.at(-1);
   if (last === undefined) return 'migrate.log has recorded none of them yet.';
   return `migrate.log has recorded ${formatCount(records.length)} keys, the last of them\n  ${displayKey(last.key)}`;
 }
 
-async function runToTheEnd(stage: Stage): Promise<void> {
-  const { source, destination, signal } = stage;
-  step(4, 'the same command again');
-  const { command, started } = give(migrateCommand(source, destination), stage);
-  expectSuccess(command, await endOf(started, signal));
+async function readRecords(folder: string): Promise<LogRecord[]> {
+  return recordsOf(await readFile(join(folder, LOG_FOLDER, 'migrate.log'), 'latin1'));
+}
+
+async function runToTheEnd(stage: Stage, unlisted: Objects): Promise<void> {
+  const { source, destination, folder } = stage;
+  step(4, 'The same command again');
+  await untilSuccess(give(migrateCommand(source, destination), stage), stage);
+  const inPlace = (await readRecords(folder)).filter(
+    ({ key, kind }) => kind === 'skipped-upload' && !unlisted.has(key),
+  );
+  say(
+    `${formatCount(inPlace.length)} objects had been stored but not recorded when the kill came:\n` +
+      'this run found them in place (skip up).',
+  );
 }
 
 /** Shows a command and starts it. */
-function give(
-  command: DemoCommand,
-  { folder, signal }: Stage,
-): { command: DemoCommand; started: StartedCommand } {
-  say(`$ ${commandText(command)}`);
-  return { command, started: startCommand(command, { folder, signal }) };
+function give(command: DemoCommand, { folder, signal }: Stage): StartedCommand {
+  const started = startCommand(command, { folder, signal });
+  say(`$ ${started.text}`);
+  return started;
 }
 
-async function endOf(started: StartedCommand, signal: AbortSignal): Promise<CommandEnd> {
+async function endOf(started: StartedCommand, { signal }: Stage): Promise<CommandEnd> {
   const end = await started.ended;
   signal.throwIfAborted();
   return end;
 }
 
-/** @throws UnexpectedEnd */
-function expectSuccess(command: DemoCommand, end: CommandEnd): void {
-  if (end.kind !== 'exited' || end.code !== 0) throw unexpected(command, end);
+/** @throws UnexpectedEnd when it does */
+async function untilSuccess(started: StartedCommand, stage: Stage): Promise<void> {
+  const end = await endOf(started, stage);
+  if (end.kind !== 'exited' || end.code !== 0) throw unexpected(started, end);
 }
 
-function unexpected(command: DemoCommand, end: CommandEnd): UnexpectedEnd {
+function unexpected({ text }: StartedCommand, end: CommandEnd): UnexpectedEnd {
   const how = end.kind === 'exited' ? `exit code ${end.code}` : end.signal;
-  return new UnexpectedEnd(`this command ended with ${how}:\n${commandText(command)}`);
+  return new UnexpectedEnd(`this command ended with ${how}:\n${text}`);
 }
 
 interface Results {
@@ -223,7 +233,7 @@ interface Results {
 }
 
 function tellVerdict({ source }: Stage, { checks, killedAfter, elapsedMs }: Results): Verdict {
-  step(5, 'both buckets and the logs compared');
+  step(5, 'Both buckets and the logs compared');
   checks.forEach(tellCheck);
   const passed = checks.every(({ problems }) => problems.length === 0);
   say(

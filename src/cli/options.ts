@@ -175,13 +175,15 @@ function addressing(raw: RawOptions, flag: string): Addressing | undefined {
 }
 
 function refuseSameBucket(source: BucketAddress, destination: BucketAddress): void {
-  const place = ({ endpoint: { host, port }, bucket }: BucketAddress): string =>
-    `${isLoopbackName(host) ? 'loopback' : host}:${port}/${bucket}`;
-  if (place(source) !== place(destination)) return;
+  if (placeOf(source) !== placeOf(destination)) return;
   throw usageError(
     `source and destination are the same bucket: ${displayText(source.bucket)} at ${source.endpoint.host}:${source.endpoint.port}`,
     'Check --src-url and --src-bucket against --dest-url and --dest-bucket.',
   );
+}
+
+function placeOf({ endpoint: { host, port }, bucket }: BucketAddress): string {
+  return `${isLoopbackName(host) ? 'loopback' : host}:${port}/${bucket}`;
 }
 
 function isLoopbackName(host: string): boolean {

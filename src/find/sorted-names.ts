@@ -13,7 +13,7 @@ import { displayText } from '../object-key.ts';
 export interface SortedNamesOptions {
   /** Where runs are written; exists. */
   folder: string;
-  /** Names sorted in memory at once; an integer ≥ 1, default 524,288 (some 30 MB). */
+  /** Names sorted in memory at once; an integer ≥ 1, default 524,288. */
   runNames?: number | undefined;
 }
 

@@ -23,7 +23,7 @@ import {
 } from '../object-key.ts';
 
 /** What a `.csv` list can tell of an object beside its key. */
-export type ListColumn = 'size' | 'etag' | 'last_modified';
+type ListColumn = 'size' | 'etag' | 'last_modified';
 
 export interface ListWriterOptions {
   /** Must be new or empty; made with its parents when it does not exist. */
@@ -39,7 +39,7 @@ export interface ListWriterOptions {
  * whole keys with no prefix. The names all have the same prefix so that nothing need be joined to
  * compare neighbours.
  */
-export interface ListRows {
+interface ListRows {
   /** A byte string, like the names. Default: none. */
   readonly prefix?: string;
   readonly names: readonly string[];

@@ -5,9 +5,8 @@
  * where somebody else chose. Files are 0600 and directories 0700, whatever the umask adds.
  */
 import { constants } from 'node:fs';
-import { access, type FileHandle, lstat, mkdir, open, stat } from 'node:fs/promises';
+import { access, type FileHandle, lstat, open } from 'node:fs/promises';
 import { constants as osConstants } from 'node:os';
-import { dirname, resolve } from 'node:path';
 import { MigrateError, messageOf } from '../errors.ts';
 import { makeDirectories } from '../make-directories.ts';
 

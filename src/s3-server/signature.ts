@@ -185,7 +185,10 @@ function canonicalHeaders({ headers }: S3Request, signedHeaders: readonly string
     }
   }
   return signedHeaders
-    .map((name) => `${name}:${(headers.get(name) ?? '').trim().replace(/ {2,}/g, ' ')}\n`)
+    .map(
+      (name) =>
+        `${name}:${(headers.get(name) ?? '').replace(/^[ \t]+|[ \t]+$/g, '').replace(/ {2,}/g, ' ')}\n`,
+    )
     .join('');
 }
 

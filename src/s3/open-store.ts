@@ -4,7 +4,7 @@
  */
 import { MigrateError } from '../errors.ts';
 import { displayText } from '../object-key.ts';
-import type { Endpoint, TimeLimits } from '../wire/connection.ts';
+import { type Endpoint, TIME_LIMITS, type TimeLimits } from '../wire/connection.ts';
 import type { Credentials } from '../wire/signature.ts';
 import { defaultAddressing, regionOfHost } from './endpoint.ts';
 import { type ObjectStore, StoreError } from './object-store.ts';
@@ -35,6 +35,12 @@ const DEFAULT_REGION = 'us-east-1';
 /** A store that cannot be reached is given another chance before the run is refused. */
 const ATTEMPTS = 3;
 const BETWEEN_ATTEMPTS_MS = 500;
+const OPENING_LIMITS: TimeLimits = {
+  ...TIME_LIMITS,
+  connectMs: 8_000,
+  firstByteMs: 8_000,
+  idleMs: 8_000,
+};
 
 /**
  * The caller closes the store.
@@ -46,7 +52,7 @@ export async function openBucket(address: BucketAddress): Promise<OpenBucket> {
   const fromHost = address.region ?? regionOfHost(address.endpoint.host);
   const first = connect(address, fromHost ?? DEFAULT_REGION, addressing);
   try {
-    await headBucket(first.store);
+    await headBucket(address, first);
     return first;
   } catch (error) {
     first.store.close();
@@ -56,7 +62,7 @@ export async function openBucket(address: BucketAddress): Promise<OpenBucket> {
     }
     const second = connect(address, told, addressing);
     try {
-      await headBucket(second.store);
+      await headBucket(address, second);
       return second;
     } catch (secondError) {
       second.store.close();
@@ -71,7 +77,20 @@ function connect(address: BucketAddress, region: string, addressing: Addressing)
   return { store, region, addressing };
 }
 
-async function headBucket(store: ObjectStore): Promise<void> {
+/** Asks with time limits of its own: an operator who waits for a first answer wants to know soon. */
+async function headBucket(
+  address: BucketAddress,
+  { region, addressing }: OpenBucket,
+): Promise<void> {
+  const asking = connect({ ...address, limits: OPENING_LIMITS }, region, addressing).store;
+  try {
+    await headPatiently(asking);
+  } finally {
+    asking.close();
+  }
+}
+
+async function headPatiently(store: ObjectStore): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
       await store.headBucket();
@@ -79,7 +98,7 @@ async function headBucket(store: ObjectStore): Promise<void> {
     } catch (error) {
       const passing =
         error instanceof StoreError &&
-        (error.kind === 'throttled' || error.kind === 'unavailable' || error.kind === 'network');
+        (error.kind === 'throttled' || error.kind === 'unavailable' || error.code === 'closed');
       if (!passing || attempt === ATTEMPTS) throw error;
       await new Promise((resolve) => setTimeout(resolve, BETWEEN_ATTEMPTS_MS * attempt));
     }

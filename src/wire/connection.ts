@@ -395,20 +395,23 @@ export class Connection {
   }
 
   /**
-   * Points the next read straight at the receiver's buffer where that is possible: up to the body's
-   * last byte, which is read into the shared buffer. A read with no room beyond the body would leave
+   * Points the next read at a passage's own buffer, which may be held until it is flushed; or straight
+   * at the receiver's buffer where that is possible: up to the body's last byte, which is read into the shared buffer. A read with no room beyond the body would leave
    * bytes that came with its end for the next exchange to find.
    */
   #aimNextRead(): void {
     const exchange = this.#exchange;
-    if (
+    if (exchange?.reading === 'body' && exchange.receiver?.kind === 'pass') {
+      this.#direct = false;
+      this.#readInto = exchange.receiver.passage.buffer;
+    } else if (
       exchange?.reading === 'body' &&
       exchange.receiver?.kind === 'into' &&
       exchange.received < exchange.receiver.buffer.length - 1
     ) {
       this.#direct = true;
       this.#readInto = exchange.receiver.buffer.subarray(exchange.received, -1);
-    } else if (this.#direct) {
+    } else {
       this.#direct = false;
       this.#readInto = readBuffer();
     }
@@ -584,8 +587,9 @@ export class Connection {
         return;
       case 'pass': {
         exchange.received += content.length;
-        // The first piece lies in the buffer that all connections share.
-        const own = this.#readInto === sharedReadBuffer ? Buffer.from(content) : content;
+        // The first piece lies in the buffer that all connections share; TLS brings each in one of its own.
+        const shared = this.#endpoint.tls === undefined && this.#readInto === sharedReadBuffer;
+        const own = shared ? Buffer.from(content) : content;
         const more = exchange.received < receiver.passage.length;
         // Not after the last piece: nobody would resume the connection for the next exchange.
         if (!receiver.passage.take(own) && more && this.#endpoint.tls !== undefined) {

@@ -38,7 +38,7 @@ describe('once', () => {
         .where(isPhoto)
         .before(() => opened);
       const program = migration.start({ threads: 2 });
-      await putsSeen(migration, 2);
+      await program.reaches(putsSeen(migration, 2));
       program.kill(signal);
       await program.until('stderr', (printed) => printed.includes('stopping: 2 objects under way'));
       open();
@@ -66,7 +66,7 @@ describe('once', () => {
       .status(503, { code: 'SlowDown' })
       .times(1);
     const program = migration.start({ threads: 1 });
-    await putsSeen(migration, 1);
+    await program.reaches(putsSeen(migration, 1));
     program.kill('SIGINT');
     await program.until('stderr', (printed) => printed.includes('stopping:'));
     open();
@@ -102,7 +102,7 @@ describe('twice', () => {
         if (cuts.length === 2) bothCut.open();
       });
     const program = migration.start();
-    await putsSeen(migration, 2);
+    await program.reaches(putsSeen(migration, 2));
     program.kill('SIGINT');
     await program.until('stderr', (printed) => printed.includes('stopping:'));
     program.kill('SIGINT');
@@ -126,7 +126,7 @@ describe('twice', () => {
       .before(() => opened)
       .times(2);
     const program = migration.start();
-    await migration.source.script.seen('GetObject', 2);
+    await program.reaches(migration.source.script.seen('GetObject', 2));
     program.kill('SIGINT');
     await program.until('stderr', (printed) => printed.includes('stopping:'));
     program.kill('SIGTERM');

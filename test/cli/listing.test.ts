@@ -192,7 +192,7 @@ describe('s3migrate list leaves no half list', () => {
       .skip(1)
       .before(() => opened);
     const program = startProgram(listArguments(migration, migration.path('out')));
-    await migration.source.script.seen('ListObjectsV2', 2);
+    await program.reaches(migration.source.script.seen('ListObjectsV2', 2));
     program.kill(signal);
     const { exitCode, stderr } = await program.ended;
     expect(stderr).toContain('interrupted; no list was written');

@@ -62,7 +62,7 @@ describe('on a terminal', () => {
     const { opened, open } = gate();
     migration.source.script.on('GetObject').before(() => opened);
     const program = onTerminal(migration.args({ threads: 1 }), 200);
-    await migration.source.script.seen('GetObject', 1);
+    await program.reaches(migration.source.script.seen('GetObject', 1));
     program.type('\x03');
     await program.until('stdout', (printed) => printed.includes('stopping:'));
     open();

@@ -30,9 +30,11 @@ async function givenSeveralPages(): Promise<{ migration: Migration; toCopy: stri
 async function killAtPut(migration: Migration, nth: number): Promise<void> {
   const { destination } = migration;
   const program = migration.start({ threads: 8 });
-  await destination.script.until(
-    (requests) =>
-      requests.filter(({ method, key }) => method === 'PUT' && isPhoto(key)).length >= nth,
+  await program.reaches(
+    destination.script.until(
+      (requests) =>
+        requests.filter(({ method, key }) => method === 'PUT' && isPhoto(key)).length >= nth,
+    ),
   );
   program.kill('SIGKILL');
   expect(await program.ended).toMatchObject({ signal: 'SIGKILL' });
@@ -263,7 +265,7 @@ it('refuses a second process on the log folder of one that runs, and names it', 
   const { opened, open } = gate();
   migration.source.script.on('GetObject').before(() => opened);
   const first = migration.start();
-  await migration.source.script.seen('GetObject', 1);
+  await first.reaches(migration.source.script.seen('GetObject', 1));
 
   const second = await migration.run();
 

@@ -113,7 +113,7 @@ describe('what is listed', () => {
     await makeTree(root, ['dir/file']);
     await symlink('file', join(root, 'dir', 'link'));
     await symlink('.', join(root, 'dir', 'loop'));
-    execFileSync('mkfifo', [join(root, 'fifo')]);
+    execFileSync('sh', ['-c', 'mkfifo "$1"', 'sh', join(root, 'fifo')]);
     const server = createServer().listen(join(root, 'socket'));
     await new Promise((resolve) => server.once('listening', resolve));
 

@@ -92,6 +92,7 @@ describe('the files of a list folder', () => {
     expect(await fingerprint({ ...lists })).toBe(original);
     expect(await fingerprint({ ...lists, '1': 'a\nb\nbb\n' })).not.toBe(original);
     expect(await fingerprint({ ...lists, '1': 'A\nb\n' })).not.toBe(original);
+    expect(await fingerprint({ ...lists, '1': 'a\nc\n' })).not.toBe(original);
     expect(await fingerprint({ '1': lists['1'], '3.csv': lists['2.csv'] })).not.toBe(original);
   });
 });

@@ -94,7 +94,6 @@ export class RealServer {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#process = child;
-    process.once('exit', this.#kill);
     for (const output of [child.stdout, child.stderr]) {
       output.setEncoding('utf8').on('data', (text: string) => {
         this.#printed = (this.#printed + text).slice(-10_000);
@@ -115,18 +114,15 @@ export class RealServer {
     const child = this.#process;
     if (child !== undefined && child.exitCode === null && child.signalCode === null) {
       const exited = once(child, 'exit');
-      this.#kill();
+      child.kill('SIGKILL');
       await exited;
     }
-    process.off('exit', this.#kill);
     await rm(this.#root, { recursive: true });
   }
 
   get #dataFolder(): string {
     return join(this.#root, 'data');
   }
-
-  readonly #kill = (): void => void this.#process?.kill('SIGKILL');
 
   #minio(): ServerCommand {
     return {

@@ -114,6 +114,18 @@ export class RunningProgram {
     });
   }
 
+  /**
+   * Waits for something that the program is to bring about elsewhere, such as a request at a server.
+   *
+   * @throws Error with all that was printed when the program ends before that
+   */
+  async reaches(event: Promise<void>): Promise<void> {
+    const ended = this.ended.then((end) => {
+      throw new Error(`ended before that: ${JSON.stringify(end)}`);
+    });
+    await Promise.race([event, ended]);
+  }
+
   #wake(): void {
     for (const check of this.#waiting) check();
   }
