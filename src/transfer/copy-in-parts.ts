@@ -15,7 +15,7 @@ import {
 } from '../s3/object-store.ts';
 import { type CopyContext, type CopyState, countDownload } from './copy-context.ts';
 import { base64ToHex, md5Base64, multipartEtag } from './digest.ts';
-import { resolveExisting } from './existing-object.ts';
+import { outcomeOfExisting, resolveExisting } from './existing-object.ts';
 import { type PartRange, planParts } from './part-plan.ts';
 import { isPassing, waitBeforeRetry } from './retry.ts';
 import { at, TransferError, wrongEtag } from './transfer-error.ts';
@@ -32,7 +32,8 @@ export async function copyInParts(
   state: CopyState,
 ): Promise<Outcome> {
   // A HEAD is cheaper than to read and send gigabytes that the condition refuses in the end.
-  if (await isThere(key, context)) return resolveExisting(key, context, state);
+  const there = await headIfThere(key, context);
+  if (there !== undefined) return outcomeOfExisting(key, there, context, state);
   const uploadId = await at(
     'destination',
     context.destination.createMultipartUpload(key, object.metadata),
@@ -59,14 +60,16 @@ interface Upload {
   readonly uploadId: string;
 }
 
-async function isThere(key: ObjectKey, { destination }: CopyContext): Promise<boolean> {
+async function headIfThere(
+  key: ObjectKey,
+  { destination }: CopyContext,
+): Promise<ObjectHead | undefined> {
   try {
-    await at('destination', destination.head(key));
-    return true;
+    return await at('destination', destination.head(key));
   } catch (error) {
     // Without the permission to list, AWS answers 403 for a missing key: the condition decides later.
     if (error instanceof TransferError && (error.kind === 'not-found' || error.kind === 'denied')) {
-      return false;
+      return undefined;
     }
     throw error;
   }

@@ -9,19 +9,28 @@ import type { CopyContext, CopyState } from './copy-context.ts';
 import { at, TransferError } from './transfer-error.ts';
 
 /**
- * A conditional write has found the key taken. Unless a write of ours may have landed before, someone
- * else's object is there; else a HEAD tells.
+ * A conditional write has found the key taken. A HEAD tells whose object is there, and whether there is
+ * one: versitygw 1.8 answers 412 for `folder` because of `folder/`, and to skip that would lose an object.
  */
 export async function resolveExisting(
   key: ObjectKey,
   context: CopyContext,
   state: CopyState,
 ): Promise<Outcome> {
-  if (state.mayHaveLanded === undefined) return { kind: 'skipped-upload', key, detail: 'exists' };
-  const there = await at('destination', context.destination.head(key)).catch((error: unknown) => {
-    throw error instanceof TransferError && error.kind === 'not-found' ? vanished() : error;
-  });
-  return outcomeOf(key, there, context, state);
+  try {
+    return outcomeOfExisting(
+      key,
+      await at('destination', context.destination.head(key)),
+      context,
+      state,
+    );
+  } catch (error) {
+    if (!(error instanceof TransferError)) throw error;
+    if (error.kind === 'not-found') throw notShown();
+    // The refusal stands, with or without a look at what it is about.
+    if (state.mayHaveLanded === undefined) return { kind: 'skipped-upload', key, detail: 'exists' };
+    throw error;
+  }
 }
 
 /**
@@ -35,14 +44,15 @@ export async function lookOnceMore(
   state: CopyState,
 ): Promise<Outcome | undefined> {
   try {
-    return outcomeOf(key, await context.destination.head(key), context, state);
+    return outcomeOfExisting(key, await context.destination.head(key), context, state);
   } catch (error) {
     if (error instanceof StoreError) return undefined;
     throw error;
   }
 }
 
-function outcomeOf(
+/** What it means that this object is there. */
+export function outcomeOfExisting(
   key: ObjectKey,
   there: ObjectHead,
   { counters }: CopyContext,
@@ -61,13 +71,13 @@ function outcomeOf(
   };
 }
 
-/** Deleted between the write that found it and the HEAD: the key is free again. */
-function vanished(): TransferError {
+/** Deleted between the write that found it and the HEAD, so that the key is free again; or never there. */
+function notShown(): TransferError {
   return new TransferError(
     'destination',
-    new StoreError('the object that was there is gone again', {
+    new StoreError('the destination says that the key exists (412), and that it does not (404)', {
       kind: 'conflict',
-      code: 'vanished',
+      code: 'exists-but-not-shown',
       status: 404,
       mayHaveLanded: false,
     }),

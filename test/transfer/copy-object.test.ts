@@ -110,7 +110,24 @@ describe.each([
       servers.destination.bucket.put(lake, { body: others });
       expect(await servers.copy(lake)).toEqual(exists);
       expect(arrived()).toEqual(others);
-      expect(destination.requests).toHaveLength(1);
+      expect(destination.requests.map(({ operation }) => operation)).toEqual([
+        'PutObject',
+        'HeadObject',
+      ]);
+    });
+
+    it('that the destination has already is skipped, also where it may not be looked at', async () => {
+      servers.destination.bucket.put(lake, { body: others });
+      destination.on('HEAD', lake).status(403, { code: 'AccessDenied' });
+      expect(await servers.copy(lake)).toEqual(exists);
+    });
+
+    it('that the destination refuses as existing but does not show has failed: nothing is lost silently', async () => {
+      destination.on('PUT', lake).status(412, { code: 'PreconditionFailed' });
+      expect(await servers.copy(lake)).toEqual(
+        failed({ code: 'exists-but-not-shown', status: 404, side: 'destination', attempts: 4 }),
+      );
+      expect(arrived()).toBeUndefined();
     });
 
     it('that the destination has already is skipped although it is the same', async () => {
