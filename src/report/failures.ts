@@ -11,7 +11,7 @@ import type { ObjectKey } from '../object-key.ts';
 const MAX_GROUPS = 16;
 const MAX_EXAMPLES = 3;
 
-export interface FailureExample {
+interface FailureExample {
   readonly key: ObjectKey;
   /** As it came from the server: make it safe before showing it. */
   readonly message: string;

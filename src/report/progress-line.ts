@@ -12,7 +12,7 @@ import { displayText } from '../object-key.ts';
 import { formatBytes, formatDuration, formatPerSecond } from './quantities.ts';
 
 /** Of late, see moving-rate.ts. */
-export interface TransferRates {
+interface TransferRates {
   readonly downloadsPerSecond: number;
   readonly downloadBytesPerSecond: number;
   readonly uploadsPerSecond: number;

@@ -13,7 +13,7 @@ import { formatProgressLine, type ProgressSample } from './progress-line.ts';
 import { ProgressSampler } from './progress-sampler.ts';
 
 /** Standard error, or what looks like it. `columns` is read for each line, so a resize counts at once. */
-export interface ProgressStream extends NodeJS.WritableStream {
+interface ProgressStream extends NodeJS.WritableStream {
   readonly isTTY?: boolean;
   readonly columns?: number;
 }

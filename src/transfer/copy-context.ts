@@ -26,7 +26,7 @@ export interface CopyContext {
   readonly learnt: Learnt;
 }
 
-export interface Learnt {
+interface Learnt {
   /**
    * Whether ETags that look like MD5s are such. `md5` once the destination has accepted content under
    * one: then a single object that does not fit its own says nothing about the others.

@@ -14,7 +14,7 @@ const pem = (name: string): string =>
   readFileSync(new URL(`../s3-server/localhost.${name}.pem`, import.meta.url), 'latin1');
 
 /** The certificate of a server that {@link startServer} has made to speak TLS. */
-export const CERTIFICATE = pem('cert');
+const CERTIFICATE = pem('cert');
 export const TLS = { key: pem('key'), cert: CERTIFICATE };
 
 /** Whoever starts it closes it. */

@@ -42,7 +42,7 @@ const RAW_KEYS = {
   'bytes that are not UTF-8': ['raw\xff\xfe\x80', 'raw\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd'],
 } as const;
 
-export type KeyName = keyof typeof KEYS | keyof typeof RAW_KEYS;
+type KeyName = keyof typeof KEYS | keyof typeof RAW_KEYS;
 
 /** Headers of an object by name; they come back as they were sent unless the third entry says as what. */
 const METADATA = {
@@ -69,7 +69,7 @@ const METADATA = {
   ],
 } as const satisfies Record<string, readonly [readonly Header[], (readonly Header[])?]>;
 
-export type MetadataName = keyof typeof METADATA;
+type MetadataName = keyof typeof METADATA;
 
 export interface ContractSubject {
   /** On an empty bucket. */
