@@ -83,6 +83,7 @@ describe('a large object', () => {
       if (operation === 'UploadPart') expect(headers.has('content-md5')).toBe(true);
       if (operation === 'CompleteMultipartUpload') expect(headers.get('if-none-match')).toBe('*');
     }
+    expect(destination.count('AbortMultipartUpload')).toBe(0);
     expect(servers.counters).toMatchObject({
       downloaded: 1,
       downloadedBytes: long.length,
@@ -197,8 +198,11 @@ describe('the source', () => {
       .on('GET')
       .skip(2)
       .ignoreConditions()
-      .before(() => servers.source.bucket.put(film, { body: newer }))
-      .times(1);
+      .before(() => {
+        if (servers.source.bodyOf(film) === long) {
+          servers.source.bucket.put(film, { body: newer });
+        }
+      });
     expect(await servers.copy(film, { partWindow: 1 })).toMatchObject({ kind: 'copied' });
     expect(arrived()?.equals(newer)).toBe(true);
     expect(servers.counters.retries).toBe(1);
