@@ -26,7 +26,7 @@ import { type Progress, startProgress } from './report/progress.ts';
 import { type EarlierWork, formatSummary, type RunEnd } from './report/summary.ts';
 import type { ObjectStore } from './s3/object-store.ts';
 import { type BucketAddress, openBuckets } from './s3/open-store.ts';
-import { RETRY_POLICY } from './transfer/retry.ts';
+import { retryPolicy } from './transfer/retry.ts';
 import { Transfer } from './transfer/transfer.ts';
 
 export interface MigrateOptions {
@@ -129,7 +129,7 @@ async function run({ options, surroundings, lists, stores, folder }: Run): Promi
     threads: options.threads,
     memoryBytes: options.memoryBytes,
     multipartThresholdBytes: options.multipartThresholdBytes,
-    retry: RETRY_POLICY,
+    retry: retryPolicy(stop),
     signal: stop,
     now: Date.now,
   });

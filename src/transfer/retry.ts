@@ -4,6 +4,7 @@
  * Exponential with full jitter (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/):
  * many workers that were refused together must not come back together. Retry-After is honoured up to a cap.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { StoreError, StoreErrorKind } from '../s3/object-store.ts';
 
 export interface RetryPolicy {
@@ -47,11 +48,27 @@ export function waitBeforeRetry(
   return Math.max(jittered, Math.min(capMs, error.retryAfterMs ?? 0));
 }
 
-/** At most a minute of waiting for one object, besides what its exchanges take; more where a store asks for it. */
-export const RETRY_POLICY: RetryPolicy = {
-  maxAttempts: 8,
-  baseMs: 500,
-  capMs: 30_000,
-  random: Math.random,
-  sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
-};
+/** A wait was cut short because the run comes to its end: the next one begins this object anew. */
+export class WaitInterrupted extends Error {
+  override readonly name = 'WaitInterrupted';
+}
+
+/**
+ * At most a minute of waiting for one object, besides what its exchanges take; more where a store asks for
+ * it.
+ *
+ * @param signal ends every wait with {@link WaitInterrupted}: an operator who has pressed Ctrl-C in a storm
+ *   of refusals does not want to sit it out
+ */
+export function retryPolicy(signal: AbortSignal): RetryPolicy {
+  return {
+    maxAttempts: 8,
+    baseMs: 500,
+    capMs: 30_000,
+    random: Math.random,
+    sleep: (ms) =>
+      delay(ms, undefined, { signal }).catch((error: unknown) => {
+        throw signal.aborted ? new WaitInterrupted('the run comes to its end') : error;
+      }),
+  };
+}

@@ -6,8 +6,8 @@ import { describe, expect, it } from 'vitest';
 import { StoreError, type StoreErrorKind } from '../../src/s3/object-store.ts';
 import {
   isPassing,
-  RETRY_POLICY,
   type RetryPolicy,
+  retryPolicy,
   waitBeforeRetry,
 } from '../../src/transfer/retry.ts';
 
@@ -33,7 +33,7 @@ const error = (kind: StoreErrorKind, retryAfterMs?: number) =>
   new StoreError('so it is', { kind, code: 'Code', status: 0, mayHaveLanded: false, retryAfterMs });
 
 const policy = (changes: Partial<RetryPolicy> = {}): RetryPolicy => ({
-  ...RETRY_POLICY,
+  ...retryPolicy(new AbortController().signal),
   maxAttempts: 5,
   baseMs: 100,
   capMs: 1000,

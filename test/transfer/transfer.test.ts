@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Decision, newCounters, type OutcomePage, type PlanPage } from '../../src/domain.ts';
 import { MigrateError } from '../../src/errors.ts';
 import { BEFORE_ALL, keyFromText, type ObjectKey } from '../../src/object-key.ts';
+import { retryPolicy } from '../../src/transfer/retry.ts';
 import { Transfer, type TransferOptions } from '../../src/transfer/transfer.ts';
 import type { FaultScript } from '../support/fault-script.ts';
 import { collect, type Decided, gate, inKeyOrder, planPages, stream } from './plan-pages.ts';
@@ -329,6 +330,21 @@ describe('an interruption', () => {
     const end = run.next();
     interruption.abort('SIGINT');
     expect(await end).toEqual({ done: true, value: undefined });
+  });
+
+  it('does not sit out the waits between attempts: those keys are left to the next run', async () => {
+    const [a0, a1, a2] = objects('a', 3) as [ObjectKey, ObjectKey, ObjectKey];
+    destination.on('PUT', a1).status(503, { code: 'SlowDown', retryAfter: 3600 });
+    const retry = { ...retryPolicy(interruption.signal), capMs: 3_600_000 };
+    const run = stage({ retry }).run(stream(planPages([toCopy([a0, a1, a2])])));
+    const pages = collect(run);
+    await destination.seen('PutObject', 3);
+    interruption.abort('SIGINT');
+    expect(await pages).toMatchObject([
+      { after: BEFORE_ALL, last: a0 },
+      { after: a1, last: a2 },
+    ]);
+    expect(servers.counters).toMatchObject({ working: 0, uploaded: 2, failed: 0 });
   });
 
   it('that came before the start lets nothing begin', async () => {
