@@ -48,27 +48,41 @@ export function waitBeforeRetry(
   return Math.max(jittered, Math.min(capMs, error.retryAfterMs ?? 0));
 }
 
-/** A wait was cut short because the run comes to its end: the next one begins this object anew. */
-export class WaitInterrupted extends Error {
-  override readonly name = 'WaitInterrupted';
+/** The run comes to its end, and an object has had its last attempt in it: the next run begins it anew. */
+export class RunEnding extends Error {
+  override readonly name = 'RunEnding';
 }
+
+/** How long objects may go on trying after the run was asked to end, in ms, and how long they wait then. */
+const ENDING_MS = 5_000;
+const ENDING_WAIT_MS = 1_000;
 
 /**
  * At most a minute of waiting for one object, besides what its exchanges take; more where a store asks for
  * it.
  *
- * @param signal ends every wait with {@link WaitInterrupted}: an operator who has pressed Ctrl-C in a storm
- *   of refusals does not want to sit it out
+ * @param signal asks the run to end. An object under way is then tried again with short waits, so that a
+ *   passing fault does not leave it undone; after `endingMs` its wait throws {@link RunEnding}, so that
+ *   nobody who has pressed Ctrl-C sits out a storm of refusals
  */
-export function retryPolicy(signal: AbortSignal): RetryPolicy {
+export function retryPolicy(signal: AbortSignal, endingMs = ENDING_MS): RetryPolicy {
+  const ended = new AbortController();
+  signal.addEventListener('abort', () => setTimeout(() => ended.abort(), endingMs).unref());
   return {
     maxAttempts: 8,
     baseMs: 500,
     capMs: 30_000,
     random: Math.random,
-    sleep: (ms) =>
-      delay(ms, undefined, { signal }).catch((error: unknown) => {
-        throw signal.aborted ? new WaitInterrupted('the run comes to its end') : error;
-      }),
+    sleep: async (ms) => {
+      if (!signal.aborted) {
+        await delay(ms, undefined, { signal }).catch(() => {});
+        return;
+      }
+      try {
+        await delay(Math.min(ms, ENDING_WAIT_MS), undefined, { signal: ended.signal });
+      } catch (cause) {
+        throw new RunEnding('the run comes to its end', { cause });
+      }
+    },
   };
 }

@@ -14,7 +14,7 @@ import { copyObject } from './copy-object.ts';
 import { MemoryBudget } from './memory-budget.ts';
 import { OpenPage } from './open-page.ts';
 import { PartBuffers } from './part-buffers.ts';
-import { type RetryPolicy, WaitInterrupted } from './retry.ts';
+import { type RetryPolicy, RunEnding } from './retry.ts';
 
 export interface TransferOptions {
   readonly source: ObjectStore;
@@ -176,7 +176,7 @@ export class Transfer {
       if (page.done) this.#close(page);
     } catch (error) {
       // Its key has no outcome, like those that were not begun.
-      if (error instanceof WaitInterrupted) return;
+      if (error instanceof RunEnding) return;
       this.#failure ??= { error };
       this.#stop();
     } finally {

@@ -7,6 +7,7 @@ import { StoreError, type StoreErrorKind } from '../../src/s3/object-store.ts';
 import {
   isPassing,
   type RetryPolicy,
+  RunEnding,
   retryPolicy,
   waitBeforeRetry,
 } from '../../src/transfer/retry.ts';
@@ -88,4 +89,20 @@ it('waits within its bounds, whatever comes', () => {
       },
     ),
   );
+});
+
+describe('a run that comes to its end', () => {
+  it('cuts the wait under way short, for another attempt', async () => {
+    const interruption = new AbortController();
+    const waited = retryPolicy(interruption.signal).sleep(3_600_000);
+    interruption.abort('SIGINT');
+    await expect(waited).resolves.toBeUndefined();
+  });
+
+  it('lets objects wait no longer than it lasts', async () => {
+    const interruption = new AbortController();
+    const { sleep } = retryPolicy(interruption.signal, 10);
+    interruption.abort('SIGINT');
+    await expect(sleep(3_600_000)).rejects.toThrow(RunEnding);
+  });
 });
