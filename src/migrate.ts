@@ -153,17 +153,18 @@ async function run({ options, surroundings, lists, stores, folder }: Run): Promi
   } catch (thrown) {
     error = stopping(thrown);
   }
-  const end = endOf({ error, signal, counters, first: options.first });
+  const ending = { signal, counters, first: options.first };
+  let end = endOf({ error, ...ending });
   try {
     totals = await folder.close({ complete: end.kind === 'complete' });
   } catch (thrown) {
     error ??= stopping(thrown);
+    end = endOf({ error, ...ending });
   }
   progress.stop();
-  const finalEnd = endOf({ error, signal, counters, first: options.first });
   stderr.write(
     formatSummary({
-      end: finalEnd,
+      end,
       counters,
       elapsedMs: performance.now() - beganMs,
       failures: failures.digest(),
@@ -172,7 +173,7 @@ async function run({ options, surroundings, lists, stores, folder }: Run): Promi
     }),
   );
   return {
-    end: finalEnd,
+    end,
     error,
     failed: totals?.failed ?? counters.failed,
     conserved: conservation(counters).ok,

@@ -57,18 +57,19 @@ export interface Tuning {
 export interface DirectoryReaderOptions {
   /** The top directory, a byte string that ends with a slash. */
   root: string;
+  /** Added to while reading. */
   counts: WalkCounts;
-  /** Whether files come with size and time. */
+  /** Whether files come with size and time; costs an lstat each. */
   details: boolean;
-  /** Files modified before this time (ms since the epoch) are left out. */
+  /** Files modified before this time (ms since the epoch) are left out; costs an lstat each. */
   notBeforeMs?: number | undefined;
-  /** The directory of this prefix (`a/b/`) is passed over. */
+  /** A directory below the top one to pass over, as its path from there (`a/b/`), a byte string. */
   excluded?: string | undefined;
-  /** Where the names of a very long directory are sorted. */
+  /** An existing folder with room for the names of the longest directory, which are sorted there. */
   spillFolder: string;
   /** Default: the figures that were measured to be good. */
   tuning?: Tuning | undefined;
-  /** Told of what could not be read: its path below the top directory, a byte string, and why. */
+  /** Told of each directory or file that could not be read, with its path below the top one, a byte string. */
   onUnreadable: (path: string, error: NodeJS.ErrnoException) => void;
 }
 

@@ -10,30 +10,15 @@ import { setImmediate } from 'node:timers/promises';
 import {
   type Batch,
   DirectoryReader,
+  type DirectoryReaderOptions,
   type Listing,
   type LongListing,
-  type Tuning,
 } from './directory-reader.ts';
 import { nextDirectory, ReadAhead } from './read-ahead.ts';
-import type { WalkCounts } from './walk-counts.ts';
 
-export interface WalkOptions {
+export interface WalkOptions extends Omit<DirectoryReaderOptions, 'root'> {
   /** The top directory, a byte string. */
   root: string;
-  /** Added to while walking. */
-  counts: WalkCounts;
-  /** Whether files come with size and time; costs an lstat each. */
-  details: boolean;
-  /** Files modified before this time (ms since the epoch) are left out; costs an lstat each. */
-  notBeforeMs?: number | undefined;
-  /** A directory below the top one to pass over, as its path from there (`a/b/`), a byte string. */
-  excluded?: string | undefined;
-  /** An existing folder with room for the names of the longest directory. */
-  spillFolder: string;
-  /** Default: the figures that were measured to be good. */
-  tuning?: Tuning | undefined;
-  /** Told of each directory or file that could not be read, with its path below the top one, a byte string. */
-  onUnreadable: (path: string, error: NodeJS.ErrnoException) => void;
   /** Once aborted, the walk throws its reason. */
   signal: AbortSignal;
 }

@@ -49,44 +49,36 @@ const OPENING_LIMITS: TimeLimits = {
  */
 export async function openBucket(address: BucketAddress): Promise<OpenBucket> {
   const addressing = address.addressing ?? defaultAddressing(address.endpoint.host);
-  const fromHost = address.region ?? regionOfHost(address.endpoint.host);
-  const first = connect(address, fromHost ?? DEFAULT_REGION, addressing);
-  try {
-    await headBucket(address, first);
-    return first;
-  } catch (error) {
-    first.store.close();
-    const told = error instanceof StoreError ? error.region : undefined;
-    if (fromHost !== undefined || told === undefined || told === first.region) {
-      throw explained(error, address, first.store.name);
-    }
-    const second = connect(address, told, addressing);
-    try {
-      await headBucket(address, second);
-      return second;
-    } catch (secondError) {
-      second.store.close();
-      throw explained(secondError, address, second.store.name);
-    }
-  }
+  const region = await answeringRegion(address, addressing);
+  return { store: storeOf(address, region, addressing), region, addressing };
 }
 
-function connect(address: BucketAddress, region: string, addressing: Addressing): OpenBucket {
+function storeOf(address: BucketAddress, region: string, addressing: Addressing): ObjectStore {
   const { endpoint, bucket, credentials, limits } = address;
-  const store = new WireObjectStore({ endpoint, bucket, credentials, region, addressing, limits });
-  return { store, region, addressing };
+  return new WireObjectStore({ endpoint, bucket, credentials, region, addressing, limits });
 }
 
-/** Asks with time limits of its own: an operator who waits for a first answer wants to know soon. */
-async function headBucket(
-  address: BucketAddress,
-  { region, addressing }: OpenBucket,
-): Promise<void> {
-  const asking = connect({ ...address, limits: OPENING_LIMITS }, region, addressing).store;
-  try {
-    await headPatiently(asking);
-  } finally {
-    asking.close();
+/**
+ * Asks for the bucket, once more where it tells a region that nobody had named. With time limits of its
+ * own: an operator who waits for a first answer wants to know soon.
+ */
+async function answeringRegion(address: BucketAddress, addressing: Addressing): Promise<string> {
+  let known = address.region ?? regionOfHost(address.endpoint.host);
+  for (let region = known ?? DEFAULT_REGION; ; ) {
+    const asking = storeOf({ ...address, limits: OPENING_LIMITS }, region, addressing);
+    try {
+      await headPatiently(asking);
+      return region;
+    } catch (error) {
+      const told = error instanceof StoreError ? error.region : undefined;
+      if (known !== undefined || told === undefined || told === region) {
+        throw explained(error, address, asking.name);
+      }
+      known = told;
+      region = told;
+    } finally {
+      asking.close();
+    }
   }
 }
 
