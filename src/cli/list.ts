@@ -10,6 +10,7 @@ import {
   type ObjectKey,
   unescapeKey,
 } from '../object-key.ts';
+import { cutToColumns } from '../report/progress-line.ts';
 import { type ListedObject, listObjects } from '../s3/listing.ts';
 import { type BucketAddress, openBucket } from '../s3/open-store.ts';
 import { bucketAddress, type RawOptions, requireFlags, usageError } from './options.ts';
@@ -73,7 +74,7 @@ async function writeListing(
   const line = (): string => `obj=${listed} ${displayKey(last)}`;
   const progress = setInterval(() => {
     if (process.stderr.isTTY) {
-      process.stderr.write(`\r\x1b[K${line().slice(0, process.stderr.columns - 1)}`);
+      process.stderr.write(`\r\x1b[K${cutToColumns(line(), process.stderr.columns - 1)}`);
     }
   }, TELL_EVERY_MS);
   progress.unref();

@@ -7,6 +7,7 @@ import type { SkippedKind, WalkCounts } from '../find/walk-counts.ts';
 import type { ListSummary } from '../lists/list-writer.ts';
 import { displayKey, displayText, type ObjectKey } from '../object-key.ts';
 import { MovingRate } from '../report/moving-rate.ts';
+import { cutToColumns } from '../report/progress-line.ts';
 import { formatDuration } from '../report/quantities.ts';
 
 /** Where the line goes; process.stderr is one. */
@@ -45,10 +46,9 @@ export class FindProgress {
     const { entries, files, directories } = this.#counts;
     this.#rate.add(performance.now(), entries);
     const figures = `files=${files} directories=${directories} (${Math.round(this.#rate.perSecond)} entries/s) at `;
-    // Escaped and cut by code points; wide characters may wrap the line, which costs a row, no more.
     const line = figures + displayKey(this.where as ObjectKey);
     const columns = (this.#stream.columns ?? DEFAULT_COLUMNS) - 1;
-    this.#stream.write(CLEAR_LINE + Array.from(line).slice(0, columns).join(''));
+    this.#stream.write(CLEAR_LINE + cutToColumns(line, columns));
   }
 
   /** Takes the line away. May be called again. */

@@ -67,7 +67,7 @@ function remaining({ remainingMs }: ProgressSample): string {
  * too many for most letters and never too few, without a table of character widths that would have to
  * agree with the terminal's.
  */
-function cutToColumns(line: string, columns: number): string {
+export function cutToColumns(line: string, columns: number): string {
   let used = 0;
   let end = 0;
   for (const char of line) {
