@@ -3,6 +3,7 @@
  */
 import type { Counters } from '../domain.ts';
 import type { ObjectStore } from '../s3/object-store.ts';
+import type { CopiedPart, PartJob } from './copy-part.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 import type { PartBuffers } from './part-buffers.ts';
 import type { RetryPolicy } from './retry.ts';
@@ -16,8 +17,11 @@ export interface CopyContext {
   readonly retry: RetryPolicy;
   /** Objects longer than this are copied in parts. */
   readonly multipartThresholdBytes: number;
-  /** Runs a part when it is its turn; bounds the parts of all objects under way. */
-  readonly partTurn: <T>(work: () => Promise<T>) => Promise<T>;
+  /**
+   * Copies a part when it is its turn; bounds the parts of all objects under way. One that is `unwanted`
+   * before its turn comes is not begun, and rejected with the signal's reason.
+   */
+  readonly copyPart: (job: PartJob, unwanted: AbortSignal) => Promise<CopiedPart>;
   /** Parts of one object that may wait for their turn or be under way. */
   readonly partWindow: number;
   /** Wall clock, ms since the epoch. */

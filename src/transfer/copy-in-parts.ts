@@ -14,16 +14,12 @@ import {
   type UploadedPart,
 } from '../s3/object-store.ts';
 import { type CopyContext, type CopyState, countDownload } from './copy-context.ts';
+import type { CopiedPart } from './copy-part.ts';
 import { base64ToHex, md5Base64, multipartEtag } from './digest.ts';
 import { outcomeOfExisting, resolveExisting } from './existing-object.ts';
 import { type PartRange, planParts } from './part-plan.ts';
 import { isPassing, waitBeforeRetry } from './retry.ts';
-import { at, TransferError, wrongEtag } from './transfer-error.ts';
-
-interface CopiedPart extends UploadedPart {
-  /** Base64. */
-  readonly md5: string;
-}
+import { at, exhausted, TransferError, wrongEtag } from './transfer-error.ts';
 
 export async function copyInParts(
   key: ObjectKey,
@@ -76,104 +72,30 @@ async function headIfThere(
 }
 
 /** Copies all parts; once one has failed no further is begun, and those under way are waited for. */
-async function copyParts(upload: Upload, context: CopyContext): Promise<CopiedPart[]> {
+async function copyParts(
+  { key, object, uploadId }: Upload,
+  context: CopyContext,
+): Promise<CopiedPart[]> {
+  const { bytes, etag, lastModified } = object;
+  const version = { bytes, etag, lastModified };
   const parts: CopiedPart[] = [];
   const underWay = new Set<Promise<void>>();
-  let failure: { readonly error: unknown } | undefined;
-  for (const range of planParts(upload.object.bytes)) {
-    if (failure !== undefined) break;
-    const part = context
-      .partTurn(async () => {
-        if (failure === undefined)
-          parts[range.partNumber - 1] = await copyPart(range, upload, context);
+  const failed = new AbortController();
+  for (const range of planParts(bytes)) {
+    if (failed.signal.aborted) break;
+    const copying = context
+      .copyPart({ key, uploadId, range, version }, failed.signal)
+      .then((part) => {
+        parts[range.partNumber - 1] = part;
       })
-      .catch((error: unknown) => {
-        failure ??= { error };
-      })
-      .finally(() => underWay.delete(part));
-    underWay.add(part);
+      .catch((error: unknown) => failed.abort(error))
+      .finally(() => underWay.delete(copying));
+    underWay.add(copying);
     if (underWay.size >= context.partWindow) await Promise.race(underWay);
   }
   await Promise.all(underWay);
-  if (failure !== undefined) throw failure.error;
+  failed.signal.throwIfAborted();
   return parts;
-}
-
-/** One part, tried again by itself: what the others have done is not lost to a passing fault. */
-async function copyPart(
-  range: PartRange,
-  upload: Upload,
-  context: CopyContext,
-): Promise<CopiedPart> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await attemptPart(range, upload, context);
-    } catch (error) {
-      if (!(error instanceof TransferError)) throw error;
-      const wait = waitBeforeRetry(error.cause, attempt, context.retry);
-      if (wait === undefined) throw isPassing(error.cause) ? exhausted(error, attempt) : error;
-      context.counters.retries++;
-      await context.retry.sleep(wait);
-    }
-  }
-}
-
-/** What has used up its own attempts must not make the whole object start again as many times. */
-function exhausted({ side, cause }: TransferError, attempts: number): TransferError {
-  const { code, status, mayHaveLanded } = cause;
-  const options = { kind: 'refused', code, status, mayHaveLanded, cause } as const;
-  return new TransferError(side, new StoreError(cause.message, options), attempts);
-}
-
-async function attemptPart(
-  { partNumber, first, last }: PartRange,
-  { key, object, uploadId }: Upload,
-  { source, destination, budget, partBuffers, counters }: CopyContext,
-): Promise<CopiedPart> {
-  const bytes = last - first + 1;
-  await budget.take(bytes);
-  const part = partBuffers.take(bytes);
-  try {
-    await at(
-      'source',
-      source.get(key, {
-        range: { first, last },
-        ...(object.etag === '' ? {} : { ifMatch: object.etag }),
-        receive: (head) => {
-          // Stores that ignore If-Match, and objects without an ETag, must not be mixed of two versions either.
-          if (!isSameVersion(head, object)) throw changed(206);
-          return part;
-        },
-      }),
-    ).catch((error: unknown) => {
-      const refused = error instanceof TransferError && error.kind === 'precondition-failed';
-      throw refused ? new TransferError('source', changed(error.cause.status)) : error;
-    });
-    counters.downloadedBytes += bytes;
-    const md5 = md5Base64(part);
-    const uploaded = await at(
-      'destination',
-      destination.uploadPart(key, { uploadId, partNumber, body: part, md5 }),
-    );
-    counters.uploadedBytes += bytes;
-    return { ...uploaded, md5 };
-  } finally {
-    partBuffers.giveBack(part);
-    budget.release(bytes);
-  }
-}
-
-function isSameVersion(a: ObjectHead, b: ObjectHead): boolean {
-  return a.bytes === b.bytes && a.etag === b.etag && a.lastModified === b.lastModified;
-}
-
-function changed(status: number): StoreError {
-  return new StoreError('the object changed while it was copied', {
-    kind: 'precondition-failed',
-    code: 'changed',
-    status,
-    mayHaveLanded: false,
-  });
 }
 
 interface MadeParts {

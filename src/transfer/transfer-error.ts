@@ -49,3 +49,10 @@ export function wrongEtag(actual: string, expected: string): TransferError {
     }),
   );
 }
+
+/** What has used up its own attempts must not make the whole object start again as many times. */
+export function exhausted({ side, cause }: TransferError, attempts: number): TransferError {
+  const { code, status, mayHaveLanded } = cause;
+  const options = { kind: 'refused', code, status, mayHaveLanded, cause } as const;
+  return new TransferError(side, new StoreError(cause.message, options), attempts);
+}

@@ -11,6 +11,7 @@ import type { ObjectKey } from '../object-key.ts';
 import type { ObjectStore } from '../s3/object-store.ts';
 import type { CopyContext } from './copy-context.ts';
 import { copyObject } from './copy-object.ts';
+import { copyPart } from './copy-part.ts';
 import { MemoryBudget } from './memory-budget.ts';
 import { OpenPage } from './open-page.ts';
 import { PartBuffers } from './part-buffers.ts';
@@ -61,7 +62,11 @@ export class Transfer {
       partBuffers: new PartBuffers(),
       retry: options.retry,
       multipartThresholdBytes: options.multipartThresholdBytes,
-      partTurn: (work) => partLimit(work),
+      copyPart: (job, unwanted) =>
+        partLimit(() => {
+          unwanted.throwIfAborted();
+          return copyPart(job, this.#context);
+        }),
       partWindow: options.threads,
       now: options.now,
       learnt: { sourceEtags: 'untried' },

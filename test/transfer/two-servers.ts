@@ -8,6 +8,7 @@ import type { Bucket } from '../../src/s3-server/bucket.ts';
 import { type S3Server, type S3ServerOptions, startS3Server } from '../../src/s3-server/server.ts';
 import type { CopyContext } from '../../src/transfer/copy-context.ts';
 import { copyObject } from '../../src/transfer/copy-object.ts';
+import { copyPart } from '../../src/transfer/copy-part.ts';
 import { MemoryBudget } from '../../src/transfer/memory-budget.ts';
 import { PartBuffers } from '../../src/transfer/part-buffers.ts';
 import { MIN_PART_BYTES } from '../../src/transfer/part-plan.ts';
@@ -90,7 +91,7 @@ export class TwoServers {
   }
 
   context(changes: Partial<CopyContext> = {}): CopyContext {
-    return {
+    const context: CopyContext = {
       source: this.source.store,
       destination: this.destination.store,
       counters: this.counters,
@@ -98,12 +99,13 @@ export class TwoServers {
       partBuffers: new PartBuffers(),
       retry: this.retry,
       multipartThresholdBytes: MIN_PART_BYTES,
-      partTurn: (work) => work(),
+      copyPart: (job) => copyPart(job, context),
       partWindow: 4,
       now: () => NOW,
       learnt: { sourceEtags: 'untried' },
       ...changes,
     };
+    return context;
   }
 
   copy(key: ObjectKey, changes: Partial<CopyContext> = {}) {
