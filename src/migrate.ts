@@ -7,11 +7,9 @@
  */
 import { performance } from 'node:perf_hooks';
 import { type Counters, Decision, newCounters, type PlanPage } from './domain.ts';
-import { MigrateError, messageOf } from './errors.ts';
-import { type ListFolder, openListFolder } from './lists/list-folder.ts';
+import type { MigrateError } from './errors.ts';
 import { BEFORE_ALL, displayKey, type ObjectKey } from './object-key.ts';
 import { plan } from './plan/plan.ts';
-import { createShard, type Shard, type ShardOptions } from './plan/shard.ts';
 import { prepareLogFolder } from './record/disk.ts';
 import {
   openRunFolder,
@@ -24,24 +22,32 @@ import { conservation } from './report/conservation.ts';
 import { FailureGroups } from './report/failures.ts';
 import { type Progress, startProgress } from './report/progress.ts';
 import { type EarlierWork, formatSummary, type RunEnd } from './report/summary.ts';
-import type { ObjectStore } from './s3/object-store.ts';
-import { type BucketAddress, openBuckets } from './s3/open-store.ts';
+import {
+  identityOf,
+  type Lists,
+  openLists,
+  type RunInputs,
+  type Surroundings,
+  stopping,
+} from './run-inputs.ts';
+import { type OpenBuckets, openBuckets } from './s3/open-store.ts';
+import type { Crew, CrewEvents } from './transfer/crew.ts';
+import { LocalCrew } from './transfer/local-crew.ts';
 import { retryPolicy } from './transfer/retry.ts';
+import { ThreadCrew } from './transfer/thread-crew.ts';
 import { Transfer } from './transfer/transfer.ts';
 
-export interface MigrateOptions {
-  readonly source: BucketAddress;
-  readonly destination: BucketAddress;
-  /** Folders of list files. */
-  readonly sourceLists: string;
-  readonly destinationLists: string;
+export interface MigrateOptions extends RunInputs {
   /** Objects under way at once, 1 to 4096. */
   readonly threads: number;
+  /** Threads that copy, 1 to `threads`. */
+  readonly cores: number;
   /** Bytes of collected bodies held at once. */
   readonly memoryBytes: number;
   /** Objects longer than this are copied in parts; 16 MiB to 5 GiB. */
   readonly multipartThresholdBytes: number;
-  readonly shard: ShardOptions;
+  /** Length of those parts, 5 MiB to 5 GiB; undefined: by the object's length. */
+  readonly partBytes: number | undefined;
   readonly startAfter: ObjectKey | undefined;
   /** Stop after so many keys that need a transfer; undefined for all. */
   readonly first: number | undefined;
@@ -49,16 +55,6 @@ export interface MigrateOptions {
   /** Disk that pages finished ahead of a slow one may take, in bytes. */
   readonly aheadLimitBytes: number;
   readonly toolVersion: string;
-}
-
-/** What a run needs of the world around it. */
-export interface Surroundings {
-  readonly stdout: NodeJS.WriteStream;
-  readonly stderr: NodeJS.WriteStream;
-  /** Aborted by the first Ctrl-C, with the signal's name as its reason. */
-  readonly signal: AbortSignal;
-  /** Told how to leave at once: ends all connections by a reset. */
-  readonly onLeave: (leave: () => void) => void;
 }
 
 /** How a run went, for the exit code. */
@@ -85,13 +81,12 @@ export async function migrate(
   surroundings: Surroundings,
 ): Promise<RunResult> {
   const { signal } = surroundings;
-  const lists = await unlessAborted(openLists(options, signal), signal);
+  const lists = await openLists(options, signal);
   if (lists === undefined) return interruptedAtStart(signal);
   const folderOptions = folderOptionsOf(options, lists);
   await peekRunFolder(folderOptions);
   await prepareLogFolder(options.logFolder);
   const stores = await openBuckets(options);
-  surroundings.onLeave(() => closeAll(stores));
   try {
     const folder = await openRunFolder(folderOptions);
     if (folder.state === 'complete') return await tellComplete(folder, options, surroundings);
@@ -105,7 +100,7 @@ interface Run {
   readonly options: MigrateOptions;
   readonly surroundings: Surroundings;
   readonly lists: Lists;
-  readonly stores: Stores;
+  readonly stores: OpenBuckets;
   readonly folder: RunFolder;
 }
 
@@ -124,15 +119,13 @@ async function run({ options, surroundings, lists, stores, folder }: Run): Promi
     },
   );
   const transfer = new Transfer({
-    ...stores,
     counters,
     threads: options.threads,
-    memoryBytes: options.memoryBytes,
-    multipartThresholdBytes: options.multipartThresholdBytes,
-    retry: retryPolicy(stop),
     signal: stop,
-    now: Date.now,
+    warn: (message) => progress.message(`s3migrate: warning: ${message}`),
+    crew: (events) => crewOf({ options, stores, counters, signal: stop }, events),
   });
+  surroundings.onLeave(() => transfer.leave());
   const progress = startProgress({
     counters,
     stream: stderr,
@@ -188,7 +181,7 @@ async function run({ options, surroundings, lists, stores, folder }: Run): Promi
  */
 export async function rehearse(options: MigrateOptions, surroundings: Surroundings): Promise<void> {
   const { stdout, stderr, signal } = surroundings;
-  const lists = await unlessAborted(openLists(options, signal), signal);
+  const lists = await openLists(options, signal);
   if (lists === undefined) return;
   const start = await peekRunFolder(folderOptionsOf(options, lists));
   const stores = await openBuckets(options);
@@ -240,32 +233,6 @@ function drained(stream: NodeJS.WriteStream, signal: AbortSignal): Promise<void>
   });
 }
 
-interface Lists {
-  readonly source: ListFolder;
-  readonly destination: ListFolder;
-  readonly owns: Shard | undefined;
-}
-
-async function openLists(options: MigrateOptions, signal: AbortSignal): Promise<Lists> {
-  const source = await openListFolder(options.sourceLists, { side: 'source', signal });
-  const destination = await openListFolder(options.destinationLists, {
-    side: 'destination',
-    signal,
-  });
-  const owns = options.shard.count === 1 ? undefined : await createShard(options.shard);
-  return { source, destination, owns };
-}
-
-/** @returns undefined when the work ended because of the abort */
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
-  try {
-    return await work;
-  } catch (error) {
-    if (signal.aborted && error === signal.reason) return undefined;
-    throw error;
-  }
-}
-
 function interruptedAtStart({ reason }: AbortSignal): RunResult {
   const end = { kind: 'interrupted', signal: reason as 'SIGINT' | 'SIGTERM' } as const;
   return { end, error: undefined, failed: 0, conserved: true };
@@ -273,28 +240,14 @@ function interruptedAtStart({ reason }: AbortSignal): RunResult {
 
 /** What makes a run the one it is; only the same continues what a log folder holds. */
 function folderOptionsOf(options: MigrateOptions, lists: Lists): RunFolderOptions {
-  const { source, destination, shard } = options;
   return {
     folder: options.logFolder,
-    identity: {
-      'src-url': urlOf(source),
-      'src-bucket': source.bucket,
-      'dest-url': urlOf(destination),
-      'dest-bucket': destination.bucket,
-      'source lists': lists.source.fingerprint,
-      'destination lists': lists.destination.fingerprint,
-      'hash-count': String(shard.count),
-      'hash-value': String(shard.value),
-    },
+    identity: identityOf(options, lists),
     toolVersion: options.toolVersion,
     startAfter: options.startAfter,
     aheadLimitBytes: options.aheadLimitBytes,
     now: Date.now,
   };
-}
-
-function urlOf({ endpoint }: BucketAddress): string {
-  return `${endpoint.tls === undefined ? 'http' : 'https'}://${endpoint.host}:${endpoint.port}`;
 }
 
 interface PlanInput {
@@ -344,12 +297,24 @@ async function* onFirst<T>(items: AsyncIterable<T>, tell: (item: T) => void): As
   }
 }
 
-interface Stores {
-  readonly source: ObjectStore;
-  readonly destination: ObjectStore;
+interface CrewInput {
+  readonly options: MigrateOptions;
+  readonly stores: OpenBuckets;
+  readonly counters: Counters;
+  readonly signal: AbortSignal;
 }
 
-function closeAll({ source, destination }: Stores): void {
+/** With one core no thread is started: it would only cost. */
+function crewOf({ options, stores, counters, signal }: CrewInput, events: CrewEvents): Crew {
+  const { cores, threads, memoryBytes, multipartThresholdBytes, partBytes } = options;
+  const work = { counters, threads, memoryBytes, multipartThresholdBytes, partBytes };
+  if (cores > 1) return new ThreadCrew({ ...work, ...stores.settled, cores }, events);
+  const { source, destination } = stores;
+  const retry = retryPolicy(signal);
+  return new LocalCrew({ ...work, source, destination, retry, now: Date.now }, events);
+}
+
+function closeAll({ source, destination }: OpenBuckets): void {
   source.close();
   destination.close();
 }
@@ -364,16 +329,6 @@ function tellInterrupted(progress: Progress, { working }: Counters): void {
   progress.message(
     `s3migrate: stopping: ${working} objects under way are finished and recorded first; Ctrl-C again leaves at once`,
   );
-}
-
-/** What was thrown, as what stopped the run. */
-function stopping(thrown: unknown): MigrateError {
-  if (thrown instanceof MigrateError) return thrown;
-  return new MigrateError(`unexpected error: ${messageOf(thrown)}`, {
-    exitCode: 3,
-    hint: 'This is a defect of s3migrate: keep the logs and report it.',
-    cause: thrown,
-  });
 }
 
 interface Ending {

@@ -3,10 +3,12 @@
  * raw flag. Every unfit value is a MigrateError with exit code 2, before anything is started.
  */
 import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { MigrateError, messageOf } from '../errors.ts';
 import type { MigrateOptions } from '../migrate.ts';
 import { displayText, keyFromText, type ObjectKey, unescapeKey } from '../object-key.ts';
+import type { RunInputs } from '../run-inputs.ts';
 import { parseEndpoint } from '../s3/endpoint.ts';
 import type { BucketAddress } from '../s3/open-store.ts';
 import type { Addressing } from '../s3/wire-object-store.ts';
@@ -18,10 +20,17 @@ export type RawOptions = Readonly<Record<string, string | boolean | undefined>>;
 
 const MAX_THREADS = 4096;
 const MAX_HOSTS = 65_536;
+const MAX_CORES = 256;
+/** For each core: a part of a large object must fit. */
 const MIN_MEMORY_BYTES = 16 * 1024 ** 2;
+/** With it, all that a process of one core needs stays below 200 MB. */
+const MEMORY_BYTES_A_CORE = 96 * 1024 ** 2;
 const MIN_THRESHOLD_BYTES = 16 * 1024 ** 2;
 /** Largest body one PutObject takes. https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html */
 const MAX_PUT_BYTES = 5 * 1024 ** 3;
+/** https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html */
+const MIN_PART_BYTES = 5 * 1024 ** 2;
+const MAX_PART_BYTES = 5 * 1024 ** 3;
 const MANDATORY = [
   'src-url',
   'src-bucket',
@@ -36,30 +45,29 @@ const MANDATORY = [
 ];
 
 export function migrateOptions(raw: RawOptions, toolVersion: string): MigrateOptions {
-  requireFlags(raw, MANDATORY);
-  const source = bucketAddress(raw, { prefix: '--src', side: 'source' });
-  const destination = bucketAddress(raw, { prefix: '--dest', side: 'destination' });
-  refuseSameBucket(source, destination);
-  const sourceLists = text(raw, 'src-folder');
-  const destinationLists = text(raw, 'dest-folder');
-  if (resolve(sourceLists) === resolve(destinationLists)) {
+  const inputs = runInputs(raw);
+  const { sourceLists } = inputs;
+  if (resolve(sourceLists) === resolve(inputs.destinationLists)) {
     throw usageError(
       `--src-folder and --dest-folder are the same folder: ${displayText(sourceLists)}`,
       'Give the lists of each side in a folder of its own; an empty one when the destination holds nothing yet.',
     );
   }
+  const threads = threadsOf(raw);
+  const { cores, memoryBytes } = coresAndMemory(raw, threads);
   return {
-    source,
-    destination,
-    sourceLists,
-    destinationLists,
-    threads: wholeNumber(raw, 'threads', { least: 1, most: MAX_THREADS }),
-    memoryBytes: size(raw, 'memory', { least: MIN_MEMORY_BYTES }),
+    ...inputs,
+    threads,
+    cores,
+    memoryBytes,
     multipartThresholdBytes: size(raw, 'multipart-threshold', {
       least: MIN_THRESHOLD_BYTES,
       most: MAX_PUT_BYTES,
     }),
-    shard: shard(raw),
+    partBytes:
+      raw['partSize'] === 'auto'
+        ? undefined
+        : size(raw, 'part-size', { least: MIN_PART_BYTES, most: MAX_PART_BYTES }),
     startAfter: startAfter(raw),
     first:
       raw['first'] === undefined
@@ -69,6 +77,40 @@ export function migrateOptions(raw: RawOptions, toolVersion: string): MigrateOpt
     aheadLimitBytes: size(raw, 'ahead-disk', { least: 1 }),
     toolVersion,
   };
+}
+
+/** What a migration and a verification are given alike. */
+export function runInputs(raw: RawOptions): RunInputs {
+  requireFlags(raw, MANDATORY);
+  const source = bucketAddress(raw, { prefix: '--src', side: 'source' });
+  const destination = bucketAddress(raw, { prefix: '--dest', side: 'destination' });
+  refuseSameBucket(source, destination);
+  return {
+    source,
+    destination,
+    sourceLists: text(raw, 'src-folder'),
+    destinationLists: text(raw, 'dest-folder'),
+    shard: shard(raw),
+  };
+}
+
+export function threadsOf(raw: RawOptions): number {
+  return wholeNumber(raw, 'threads', { least: 1, most: MAX_THREADS });
+}
+
+/**
+ * All cores that this process may run on (taskset, cgroups) unless told otherwise; no more than have something to
+ * do, and as much memory as a part of a large object needs.
+ */
+function coresAndMemory(raw: RawOptions, threads: number): { cores: number; memoryBytes: number } {
+  const wanted =
+    raw['cores'] === undefined
+      ? availableParallelism()
+      : wholeNumber(raw, 'cores', { least: 1, most: MAX_CORES });
+  const cores = Math.min(threads, wanted);
+  if (raw['memory'] === undefined) return { cores, memoryBytes: MEMORY_BYTES_A_CORE * cores };
+  const memoryBytes = size(raw, 'memory', { least: MIN_MEMORY_BYTES });
+  return { cores: Math.min(cores, Math.floor(memoryBytes / MIN_MEMORY_BYTES)), memoryBytes };
 }
 
 interface SideOfFlags {

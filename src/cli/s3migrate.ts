@@ -1,15 +1,16 @@
 /**
  * The command s3migrate: flags, commands, exit codes. The only code that decides how the program ends.
+ *
+ * Commands besides the migration are loaded when they are asked for: each file more is felt at every start.
  */
 import { createRequire } from 'node:module';
 import { Command, CommanderError, Option } from 'commander';
 import { type ExitCode, MigrateError } from '../errors.ts';
 import { migrate, type RunResult, rehearse } from '../migrate.ts';
 import { displayText } from '../object-key.ts';
-import { demo } from './demo.ts';
+import { DEFAULT_PROBE_PREFIX } from '../s3/probe/probe-prefix.ts';
 import { settleEnvironment } from './environment.ts';
-import { writeFailedLists } from './failed-to-folder.ts';
-import { listBucket } from './list.ts';
+import { warnOfInsecure } from './insecure.ts';
 import { environmentName, migrateOptions, type RawOptions, usageError } from './options.ts';
 import { exitCodeOf, watchSignals } from './signals.ts';
 import { withDoubleDashes } from './single-dash.ts';
@@ -29,7 +30,10 @@ export async function main(argv: string[]): Promise<number> {
     exitCode = code;
   });
   try {
-    settleEnvironment([...MIGRATE_FLAGS, ...LIST_FLAGS], process.env);
+    settleEnvironment(
+      [...MIGRATE_FLAGS, ...LIST_FLAGS, ...PROBE_FLAGS, ...VERIFY_FLAGS],
+      process.env,
+    );
     await program.parseAsync(withDoubleDashes(argv, SINGLE_DASH_FLAGS), { from: 'user' });
     return exitCode;
   } catch (error) {
@@ -79,13 +83,37 @@ function commands(end: (code: ExitCode) => void): Command {
     .description('Writes sorted list files of a bucket, made with ListObjectsV2.')
     .argument('<output_dir>', 'folder for the lists, new or empty');
   for (const option of LIST_FLAGS) list.addOption(option);
-  list.action(async (folder: string, raw: RawOptions) => end(await listBucket(folder, raw)));
+  list.action(async (folder: string, raw: RawOptions) => {
+    const { listBucket } = await import('./list.ts');
+    end(await listBucket(folder, raw));
+  });
+
+  const probing = inherited(program, 'probe').description(
+    "Finds out what a bucket's store does with what a migration relies upon, by small writes that it removes.",
+  );
+  for (const option of PROBE_FLAGS) probing.addOption(option);
+  probing.allowExcessArguments(false).action(async (raw: RawOptions) => {
+    const { probeBucket } = await import('./probe.ts');
+    end(await probeBucket(raw));
+  });
+
+  const verifying = inherited(program, 'verify').description(
+    'Compares what the lists name on both sides, and writes what differs to a sorted verify.log.',
+  );
+  for (const option of VERIFY_FLAGS) verifying.addOption(option);
+  verifying.addHelpText('after', VERIFY_HELP).action(async (raw: RawOptions) => {
+    const { verifyBuckets } = await import('./verify.ts');
+    end(await verifyBuckets(raw, version));
+  });
 
   inherited(program, 'demo')
     .description(
       'Migrates between two S3 servers of its own, is killed in the middle, and goes on.',
     )
-    .action(async () => end(await demo()));
+    .action(async () => {
+      const { demo } = await import('./demo.ts');
+      end(await demo());
+    });
   return program;
 }
 
@@ -103,16 +131,11 @@ function inherited(program: Command, name: string): Command {
 
 async function migrateCommand(raw: RawOptions, version: string): Promise<ExitCode> {
   if (raw['failedToFolder'] !== undefined) {
+    const { writeFailedLists } = await import('./failed-to-folder.ts');
     return writeFailedLists(String(raw['logFolder']), String(raw['failedToFolder']));
   }
   const options = migrateOptions(raw, version);
-  for (const { flagPrefix, endpoint } of [options.source, options.destination]) {
-    if (endpoint.tls?.verify === false) {
-      process.stderr.write(
-        `s3migrate: WARNING: ${flagPrefix}-insecure: whoever sits between can read and change everything\n`,
-      );
-    }
-  }
+  warnOfInsecure([options.source, options.destination]);
   const { stdout, stderr } = process;
   const interruption = watchSignals();
   const surroundings = { ...interruption, stdout, stderr };
@@ -176,6 +199,7 @@ const MIGRATE_FLAGS: readonly Option[] = [
   ...sideFlags('src', 'source'),
   ...sideFlags('dest', 'destination'),
   flag('--threads <number>', 'objects copied at once, 1 to 4096').default('64'),
+  flag('--cores <number>', 'threads that copy; default: as many as this host has cores'),
   flag('--hash-count <number>', 'hosts that share this migration').default('1'),
   flag('--hash-value <number>', "this host's number among them, from 0"),
   flag('--start-after <key>', 'begin after this key, written as migrate.log writes it'),
@@ -189,14 +213,19 @@ const MIGRATE_FLAGS: readonly Option[] = [
     '--multipart-threshold <size>',
     'objects longer than this are copied in parts, 16MiB to 5GiB',
   ).default('1GiB'),
-  flag('--memory <size>', 'object content held in memory at once').default('256MiB'),
+  flag(
+    '--part-size <size>',
+    'length of those parts, 5MiB to 5GiB; auto: 16MiB, or what 10,000 parts need',
+  ).default('auto'),
+  flag('--memory <size>', 'object content held in memory at once; default: 96MiB a core'),
   flag(
     '--ahead-disk <size>',
     'disk for what is finished behind a slow object before the run waits for it',
   ).default('1GiB'),
 ];
 
-const LIST_FLAGS: readonly Option[] = [
+/** Of the commands for one bucket. */
+const BUCKET_FLAGS: readonly Option[] = [
   flag('--url <url>', 'URL of the S3 endpoint; mandatory'),
   flag('--bucket <name>', 'name of the bucket; mandatory'),
   flag('--key <key>', 'access key; mandatory'),
@@ -206,9 +235,47 @@ const LIST_FLAGS: readonly Option[] = [
   flag('--addressing <style>', 'path or virtual; default: virtual for AWS, path otherwise'),
   flag('--ca-file <file>', 'PEM certificates to trust'),
   flag('--insecure', 'do not verify the certificate'),
+];
+
+const LIST_FLAGS: readonly Option[] = [
+  ...BUCKET_FLAGS,
   flag('--prefix <prefix>', 'only keys that begin with it, written as migrate.log writes keys'),
   flag('--csv', 'write .csv lists with size, etag and last_modified instead of plain ones'),
 ];
+
+const PROBE_FLAGS: readonly Option[] = [
+  ...BUCKET_FLAGS,
+  flag('--probe-prefix <prefix>', 'below it the probe writes, and removes what it wrote').default(
+    DEFAULT_PROBE_PREFIX,
+  ),
+  flag('--read-only', 'write nothing: find out what a source tells'),
+  flag('--json', 'print the findings as one line of JSON'),
+];
+
+const VERIFY_FLAGS: readonly Option[] = [
+  ...sideFlags('src', 'source'),
+  ...sideFlags('dest', 'destination'),
+  flag('--metadata', 'compare headers, user metadata and tags too'),
+  flag(
+    '--content <share>',
+    'read and compare the content of all objects, or of a sample of the keys: all, sample=1%',
+  ),
+  flag('--one-way', "leave out keys that only the destination's lists have"),
+  flag('--all', 'write a line also for each object that is the same'),
+  flag('--threads <number>', 'objects compared at once, 1 to 4096').default('64'),
+  flag('--hash-count <number>', 'hosts that share this verification').default('1'),
+  flag('--hash-value <number>', "this host's number among them, from 0"),
+  flag('--log-folder <folder>', 'folder of verify.log and its state').default('.'),
+];
+
+const VERIFY_HELP = `
+verify.log has a line for each difference: key, symbol, what, source, destination. Symbols:
+  +  missing on the destination    *  different
+  -  missing on the source         !  cannot be read
+  =  the same (--all)
+
+Exit codes: 0 no difference, 1 differences or errors found, 2 usage or input error,
+3 cannot go on, 130 or 143 interrupted, resumable by the same command.`;
 
 const HELP = `
 Every flag may come from the environment instead, which keeps secrets out of shell histories.

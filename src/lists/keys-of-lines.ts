@@ -3,7 +3,6 @@
  * verified: not empty, no NUL, not too long, ascending. The first problem ends the block; what to
  * do about it is left to the caller. Equal neighbours are one key.
  */
-import { parse } from 'fast-csv';
 import { messageOf } from '../errors.ts';
 import { displayText, MAX_KEY_BYTES, type ObjectKey, unescapeKey } from '../object-key.ts';
 import { type LineProblem, problemOf } from './line-problem.ts';
@@ -164,7 +163,9 @@ async function quotedRow(line: string): Promise<Row> {
   }
 }
 
-function parsedCsv(text: string): Promise<string[][]> {
+/** Few lists have quotes at all: what reads them is loaded only then. */
+async function parsedCsv(text: string): Promise<string[][]> {
+  const { parse } = await import('fast-csv');
   return new Promise((resolve, reject) => {
     const rows: string[][] = [];
     parse<string[], string[]>({ encoding: 'latin1' })

@@ -5,7 +5,7 @@
  * where somebody else chose. Files are 0600 and directories 0700, whatever the umask adds.
  */
 import { constants } from 'node:fs';
-import { access, type FileHandle, lstat, open } from 'node:fs/promises';
+import { access, type FileHandle, lstat, open, rename, rm } from 'node:fs/promises';
 import { constants as osConstants } from 'node:os';
 import { MigrateError, messageOf } from '../errors.ts';
 import { makeDirectories } from '../make-directories.ts';
@@ -126,6 +126,32 @@ export async function writeFully(
     const { bytesWritten } = await file.write(bytes, written, bytes.length - written);
     written += bytesWritten;
     onWritten?.(written);
+  }
+}
+
+/**
+ * Replaces a file as a whole (write, fsync, rename): a reader and a crash see the old one or the new one.
+ *
+ * @throws MigrateError (3) when it cannot be written; the old one is then still there
+ */
+export async function replaceFile(path: string, text: string): Promise<void> {
+  const fresh = `${path}.part`;
+  try {
+    // Left by a crash, or put there by somebody: O_EXCL then makes sure that it is our own.
+    await rm(fresh, { force: true });
+    const { O_WRONLY, O_CREAT, O_EXCL } = constants;
+    const file = await openRegular(fresh, O_WRONLY | O_CREAT | O_EXCL);
+    if (file === undefined) throw new Error('O_CREAT opens or throws');
+    try {
+      await file.chmod(PRIVATE_FILE);
+      await writeFully(file, Buffer.from(text, 'utf8'));
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(fresh, path);
+  } catch (error) {
+    throw cannotWrite(path, error instanceof MigrateError ? error.cause : error);
   }
 }
 

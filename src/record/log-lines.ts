@@ -52,8 +52,14 @@ function isBlank(field: string): boolean {
   return field !== '' && Buffer.from(field, 'latin1').toString('utf8').trim() === '';
 }
 
-function keyField(key: ObjectKey): string {
+/** A key as a field of a line. */
+export function keyField(key: ObjectKey): string {
   return BARE.test(key) ? key : quoteWhereNeeded(escapeKey(key));
+}
+
+/** Bytes that came from a store, and may be of any length, as a field of a line. */
+export function bytesField(bytes: string): string {
+  return keyField(bytes.slice(0, MAX_TEXT_LENGTH) as ObjectKey);
 }
 
 function textField(text: string): string {

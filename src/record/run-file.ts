@@ -1,16 +1,15 @@
 /**
  * migrate.run.json: what the run of a log folder is, and how it went so far.
  *
- * Replaced as a whole (write, fsync, rename), so a reader and a crash see the old one or the new one.
+ * Replaced as a whole, so a reader and a crash see the old one or the new one.
  * Its checkpoint is only ever written after the logs up to it are on the disk; opening the folder
  * need not read what is before it. Keys are in the escaped form, as text.
  */
 import { constants } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MigrateError } from '../errors.ts';
 import { escapeKey, keyFromText, type ObjectKey, unescapeKey } from '../object-key.ts';
-import { cannotOpen, cannotWrite, openRegular, writeFully } from './disk.ts';
+import { cannotOpen, openRegular, replaceFile } from './disk.ts';
 import { type ErrorClass, NO_TOTALS, type RunTotals } from './totals.ts';
 
 export const RUN_FILE = 'migrate.run.json';
@@ -116,7 +115,8 @@ export function whole(value: unknown): number {
   return value as number;
 }
 
-function text(value: unknown): string {
+/** @throws Error when it is no text */
+export function text(value: unknown): string {
   if (typeof value !== 'string') throw new Error('a text is missing');
   return value;
 }
@@ -126,7 +126,8 @@ function list(value: unknown): unknown[] {
   return value;
 }
 
-function time(value: unknown): number {
+/** @throws Error when it is no time; ms since the epoch */
+export function time(value: unknown): number {
   const ms = Date.parse(text(value));
   if (Number.isNaN(ms)) throw new Error(`${JSON.stringify(value)} is no time`);
   return ms;
@@ -216,25 +217,7 @@ export async function readRunFile(folder: string): Promise<RunRecord | undefined
 
 /** @throws MigrateError (3) when it cannot be written; the old one is then still there */
 export async function writeRunFile(folder: string, record: RunRecord): Promise<void> {
-  const path = join(folder, RUN_FILE);
-  const fresh = `${path}.part`;
-  try {
-    // Left by a crash, or put there by somebody: O_EXCL then makes sure that it is our own.
-    await rm(fresh, { force: true });
-    const { O_WRONLY, O_CREAT, O_EXCL } = constants;
-    const file = await openRegular(fresh, O_WRONLY | O_CREAT | O_EXCL);
-    if (file === undefined) throw new Error('O_CREAT opens or throws');
-    try {
-      await file.chmod(0o600);
-      await writeFully(file, Buffer.from(format(record), 'utf8'));
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(fresh, path);
-  } catch (error) {
-    throw cannotWrite(path, error instanceof MigrateError ? error.cause : error);
-  }
+  await replaceFile(join(folder, RUN_FILE), format(record));
 }
 
 /** {@link writeRunFile}, before anything is started. @throws MigrateError (2) */

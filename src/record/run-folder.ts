@@ -29,7 +29,7 @@ import {
   type Recovery,
   recover,
 } from './recovery.ts';
-import { type RunRecord, readRunFile, writeFirstRunFile } from './run-file.ts';
+import { RUN_FILE, type RunRecord, readRunFile, writeFirstRunFile } from './run-file.ts';
 import type { RunFolder, RunFolderOptions, RunStart } from './run-folder-contract.ts';
 import { refuseOtherRun, refuseOtherStart } from './same-run.ts';
 import { NO_TOTALS } from './totals.ts';
@@ -85,7 +85,7 @@ async function examine(options: RunFolderOptions): Promise<Examined> {
   const { folder, identity, startAfter = BEFORE_ALL } = options;
   const record = await readRunFile(folder);
   if (record === undefined) return examineNew(options);
-  refuseOtherRun(folder, record.identity, identity);
+  refuseOtherRun(join(folder, RUN_FILE), record.identity, identity);
   const recovery = await recover(folder, record);
   refuseOtherStart({
     folder,

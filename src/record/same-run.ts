@@ -9,17 +9,20 @@ import { RUN_FILE, type RunIdentity } from './run-file.ts';
 
 const HINT = 'Give the same command again, or another --log-folder.';
 
-/** @throws MigrateError (2) naming every field that differs, with both values */
-export function refuseOtherRun(folder: string, recorded: RunIdentity, now: RunIdentity): void {
+/**
+ * @param file where the recorded identity was found
+ * @throws MigrateError (2) naming every field that differs, with both values
+ */
+export function refuseOtherRun(file: string, recorded: RunIdentity, now: RunIdentity): void {
   const names = new Set([...Object.keys(recorded), ...Object.keys(now)]);
   const differences = [...names]
     .filter((name) => recorded[name] !== now[name])
     .map((name) => `${name} was ${shown(recorded[name])} and is ${shown(now[name])}`);
   if (differences.length === 0) return;
-  throw new MigrateError(
-    `${join(folder, RUN_FILE)}: the log folder is of another run: ${differences.join('; ')}`,
-    { exitCode: 2, hint: HINT },
-  );
+  throw new MigrateError(`${file}: the log folder is of another run: ${differences.join('; ')}`, {
+    exitCode: 2,
+    hint: HINT,
+  });
 }
 
 function shown(value: string | undefined): string {

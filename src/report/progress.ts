@@ -30,7 +30,7 @@ export interface ProgressOptions {
   /** List bytes before the first key of a resumed run; asked for each line. 0 by default. */
   readonly listBytesAtStart?: () => number;
   /** Time between plain lines, in ms; 30 s by default. */
-  readonly plainEveryMs?: number;
+  readonly plainEveryMs?: number | undefined;
 }
 
 export interface Progress {
@@ -45,13 +45,31 @@ const REDRAWS_PER_SECOND = 5;
 
 /** Starts at once; call `stop` before anything else writes to the stream. */
 export function startProgress(options: ProgressOptions): Progress {
-  const { counters, stream, now, note, listBytesAtStart = () => 0 } = options;
+  const { counters, stream, now, note, listBytesAtStart = () => 0, plainEveryMs } = options;
   const sampler = new ProgressSampler({ counters, now, listBytesAtStart });
-  const sample: TakeSample = (state) => ({ ...sampler.sample(state), note: note?.() });
+  return showLine({
+    stream,
+    line: (state, columns) =>
+      formatProgressLine({ ...sampler.sample(state), note: note?.() }, columns),
+    plainEveryMs,
+  });
+}
+
+export interface LineOptions extends Pick<ProgressOptions, 'stream' | 'plainEveryMs'> {
+  /** The line as it is now, cut to so many display columns. */
+  readonly line: LineNow;
+}
+
+type LineNow = (state: ProgressSample['state'], columns?: number) => string;
+
+/** Shows a line that changes, for as long as something goes on. */
+export function showLine({
+  stream,
+  line,
+  plainEveryMs = DEFAULT_PLAIN_EVERY_MS,
+}: LineOptions): Progress {
   const display =
-    stream.isTTY === true
-      ? drawInPlace(stream, sample)
-      : printPlainLines(stream, sample, options.plainEveryMs ?? DEFAULT_PLAIN_EVERY_MS);
+    stream.isTTY === true ? drawInPlace(stream, line) : printPlainLines(stream, line, plainEveryMs);
 
   let broken = false;
   let stopped = false;
@@ -73,11 +91,9 @@ export function startProgress(options: ProgressOptions): Progress {
   };
 }
 
-type TakeSample = (state: ProgressSample['state']) => ProgressSample;
-
-function printPlainLines(stream: ProgressStream, sample: TakeSample, everyMs: number): Progress {
+function printPlainLines(stream: ProgressStream, line: LineNow, everyMs: number): Progress {
   const print = (state: ProgressSample['state']): void => {
-    stream.write(`${formatProgressLine(sample(state))}\n`);
+    stream.write(`${line(state)}\n`);
   };
   const timer = setInterval(print, everyMs, 'running').unref();
   return {
@@ -95,13 +111,13 @@ const TO_LINE_START = '\r';
 const CLEAR_LINE = '\x1b[K';
 const SAVE_CURSOR = '\x1b7';
 
-function drawInPlace(stream: ProgressStream, sample: TakeSample): Progress {
+function drawInPlace(stream: ProgressStream, line: LineNow): Progress {
   let state: ProgressSample['state'] = 'running';
   const bar = new UnrefBar({
     stream,
     fps: REDRAWS_PER_SECOND,
     // The last column stays free: after a character in it, the terminals differ in where the cursor is.
-    format: (_options, { maxWidth }) => formatProgressLine(sample(state), maxWidth - 1),
+    format: (_options, { maxWidth }) => line(state, maxWidth - 1),
     // Anything else would switch the terminal's wrapping off, which a kill would leave off.
     linewrap: true,
     gracefulExit: false,

@@ -6,6 +6,7 @@
  */
 import { hash } from 'node:crypto';
 import type { ObjectKey } from '../object-key.ts';
+import { type ChecksumName, checksumHeader, checksumOfParts } from './checksums.ts';
 import { type Condition, checkDelete, checkWrite } from './conditions.ts';
 import type { ObjectHeaders } from './object-headers.ts';
 import { S3Error } from './s3-error.ts';
@@ -25,7 +26,7 @@ export interface StoredObject {
   readonly tags: ReadonlyMap<string, string>;
   /** None when the object came by a single PUT. */
   readonly parts: readonly PartLayout[];
-  /** The `x-amz-checksum-*` headers its upload carried. */
+  /** The `x-amz-checksum-*` headers its upload carried, or that were made of those of its parts. */
   readonly checksums: Readonly<Record<string, string>>;
 }
 
@@ -41,11 +42,23 @@ export interface NewObject {
   readonly etag?: string;
 }
 
-export interface UploadedPart {
-  readonly body: Buffer;
+export interface UploadedPart extends NewPart {
   /** Without quotes. */
   readonly etag: string;
   readonly lastModified: Date;
+}
+
+export interface NewPart {
+  readonly body: Buffer;
+  /** The `x-amz-checksum-*` headers it came with. */
+  readonly checksums: Readonly<Record<string, string>>;
+}
+
+export interface NewUpload {
+  readonly headers: ObjectHeaders;
+  readonly tags: ReadonlyMap<string, string>;
+  /** That every part must carry, and the completion name. */
+  readonly checksum?: ChecksumName | undefined;
 }
 
 /** A multipart upload that is neither completed nor aborted. */
@@ -56,16 +69,16 @@ export interface Upload {
   readonly parts: ReadonlyMap<number, UploadedPart>;
 }
 
-interface OpenUpload extends Upload {
+interface OpenUpload extends Upload, NewUpload {
   readonly parts: Map<number, UploadedPart>;
-  readonly headers: ObjectHeaders;
-  readonly tags: ReadonlyMap<string, string>;
 }
 
 export interface CompletedPart {
   readonly number: number;
   /** Without quotes. */
   readonly etag: string;
+  /** By header, as far as the completion names them. */
+  readonly checksums: Readonly<Record<string, string | undefined>>;
 }
 
 export interface BucketOptions {
@@ -149,7 +162,7 @@ export class Bucket {
   }
 
   /** @returns the upload's id */
-  createUpload(key: ObjectKey, object: Pick<StoredObject, 'headers' | 'tags'>): string {
+  createUpload(key: ObjectKey, object: NewUpload): string {
     this.#uploadsBegun++;
     const uploadId = hash('sha1', `${key}\n${this.#uploadsBegun}`);
     this.#uploads.set(uploadId, {
@@ -167,10 +180,21 @@ export class Bucket {
     return this.#openUpload(uploadId, key);
   }
 
-  /** Replaces an earlier part of this number. */
-  putPart(upload: Upload, number: number, body: Buffer): UploadedPart {
-    const part = { body, etag: md5(body), lastModified: this.#time() };
-    this.#openUpload(upload.uploadId, upload.key).parts.set(number, part);
+  /**
+   * Replaces an earlier part of this number.
+   *
+   * @throws S3Error InvalidRequest when it lacks the checksum that the upload was created for
+   */
+  putPart(upload: Upload, number: number, { body, checksums }: NewPart): UploadedPart {
+    const open = this.#openUpload(upload.uploadId, upload.key);
+    if (open.checksum !== undefined && checksums[checksumHeader(open.checksum)] === undefined) {
+      throw new S3Error(
+        'InvalidRequest',
+        `Checksum Type mismatch occurred, expected checksum Type: ${open.checksum}, actual checksum Type: null`,
+      );
+    }
+    const part = { body, checksums, etag: md5(body), lastModified: this.#time() };
+    open.parts.set(number, part);
     return part;
   }
 
@@ -181,8 +205,8 @@ export class Bucket {
   /**
    * Makes the listed parts an object and ends the upload.
    *
-   * @throws S3Error InvalidPart, InvalidPartOrder, EntityTooSmall, or when the condition does not
-   *   hold; the upload stays open then
+   * @throws S3Error InvalidPart, InvalidPartOrder, EntityTooSmall, InvalidRequest, or when the condition
+   *   does not hold; the upload stays open then
    */
   completeUpload(
     upload: Upload,
@@ -193,11 +217,12 @@ export class Bucket {
     const parts = this.#chosenParts(open, completed);
     checkWrite(this.#objects.get(open.key), condition);
     this.#uploads.delete(open.uploadId);
+    const body = Buffer.concat(parts.map((part) => part.body));
     return this.#store(open.key, {
-      body: Buffer.concat(parts.map(({ body }) => body)),
+      body,
       headers: open.headers,
       tags: open.tags,
-      checksums: {},
+      checksums: open.checksum === undefined ? {} : checksumOfParts(open.checksum, parts, body),
       etag: multipartEtag(parts.map(({ etag }) => etag)),
       parts: completed.map(({ number }, index) => ({
         number,
@@ -210,11 +235,12 @@ export class Bucket {
   #chosenParts(open: OpenUpload, completed: readonly CompletedPart[]): UploadedPart[] {
     const parts: UploadedPart[] = [];
     let previousNumber = 0;
-    for (const [index, { number, etag }] of completed.entries()) {
+    for (const [index, { number, etag, checksums }] of completed.entries()) {
       if (number <= previousNumber) throw new S3Error('InvalidPartOrder');
       previousNumber = number;
       const part = open.parts.get(number);
       if (part?.etag !== etag) throw new S3Error('InvalidPart');
+      if (open.checksum !== undefined) checkNamed(checksumHeader(open.checksum), checksums, part);
       const isLast = index === completed.length - 1;
       if (!isLast && part.body.length < this.#options.minPartBytes) {
         throw new S3Error('EntityTooSmall');
@@ -239,6 +265,17 @@ export class Bucket {
   #time(): Date {
     return new Date(this.#options.now());
   }
+}
+
+/** Whether the completion names the part by the checksum that the upload was created for. */
+function checkNamed(header: string, named: CompletedPart['checksums'], part: UploadedPart): void {
+  if (named[header] === undefined) {
+    throw new S3Error(
+      'InvalidRequest',
+      'The upload was created using a checksum. The complete request must include it for each part.',
+    );
+  }
+  if (named[header] !== part.checksums[header]) throw new S3Error('InvalidPart');
 }
 
 function md5(body: Buffer): string {

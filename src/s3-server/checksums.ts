@@ -15,6 +15,42 @@ export const CHECKSUMS = {
 
 export type ChecksumName = keyof typeof CHECKSUMS;
 
+export function checksumHeader(name: ChecksumName): string {
+  return `x-amz-checksum-${name}`;
+}
+
+/** Of an XML document: `ChecksumCRC32`. */
+export function checksumElement(name: ChecksumName): string {
+  return `Checksum${name.toUpperCase()}`;
+}
+
+/** @returns undefined for what is none of S3's algorithms */
+export function checksumOfAlgorithm(algorithm: string): ChecksumName | undefined {
+  const name = algorithm.toLowerCase();
+  return Object.hasOwn(CHECKSUMS, name) ? (name as ChecksumName) : undefined;
+}
+
+/**
+ * The headers of an object whose parts each had this checksum: a checksum of those, or, for the one that
+ * is never such, of the whole content.
+ *
+ * https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html
+ */
+export function checksumOfParts(
+  name: ChecksumName,
+  parts: readonly { readonly checksums: Readonly<Record<string, string>> }[],
+  content: Buffer,
+): Record<string, string> {
+  const header = checksumHeader(name);
+  if (name === 'crc64nvme') {
+    const whole = CHECKSUMS.crc64nvme(content).toString('base64');
+    return { [header]: whole, 'x-amz-checksum-type': 'FULL_OBJECT' };
+  }
+  const ofParts = parts.map(({ checksums }) => Buffer.from(checksums[header] ?? '', 'base64'));
+  const composite = CHECKSUMS[name](Buffer.concat(ofParts)).toString('base64');
+  return { [header]: `${composite}-${parts.length}`, 'x-amz-checksum-type': 'COMPOSITE' };
+}
+
 function uint32(value: number): Buffer {
   const bytes = Buffer.alloc(4);
   bytes.writeUInt32BE(value);

@@ -188,7 +188,7 @@ export class S3Server {
       if (request.key.length > MAX_KEY_BYTES) throw new S3Error('KeyTooLongError');
       const name = operationOf(request);
       if (name === undefined) throw new S3Error('NotImplemented');
-      const payload = openPayload(sent, changes.rawBody ?? (await exchange.readBody()), signing);
+      const payload = openPayload(request, changes.rawBody ?? (await exchange.readBody()), signing);
       return OPERATIONS[name]({
         request,
         payload,

@@ -3,6 +3,13 @@
  */
 import { type Answer, EMPTY, emptyAnswer, xmlAnswer } from './answer.ts';
 import type { CompletedPart, Upload } from './bucket.ts';
+import {
+  CHECKSUMS,
+  type ChecksumName,
+  checksumElement,
+  checksumHeader,
+  checksumOfAlgorithm,
+} from './checksums.ts';
 import { conditionOf } from './conditions.ts';
 import { objectHeaders } from './object-headers.ts';
 import type { Call } from './operation.ts';
@@ -15,9 +22,15 @@ const MAX_PART_NUMBER = 10_000;
 const MAX_PAGE_ENTRIES = 1000;
 
 export function createMultipartUpload({ request, bucket }: Call): Answer {
+  const algorithm = request.headers.get('x-amz-checksum-algorithm');
+  const checksum = algorithm === undefined ? undefined : checksumOfAlgorithm(algorithm);
+  if (algorithm !== undefined && checksum === undefined) {
+    throw new S3Error('InvalidRequest', 'Checksum algorithm provided is unsupported.');
+  }
   const uploadId = bucket().createUpload(request.key, {
     headers: objectHeaders(request.headers),
     tags: tagsFromHeader(request.headers.get('x-amz-tagging')),
+    checksum,
   });
   return xmlAnswer('InitiateMultipartUploadResult', [
     element('Bucket', request.bucket ?? ''),
@@ -31,7 +44,7 @@ export function uploadPart(call: Call): Answer {
   if (!Number.isInteger(number) || number < 1 || number > MAX_PART_NUMBER) {
     throw new S3Error('InvalidArgument', 'Part number must be an integer between 1 and 10000');
   }
-  const { etag } = call.bucket().putPart(uploadOf(call), number, call.payload.body);
+  const { etag } = call.bucket().putPart(uploadOf(call), number, call.payload);
   return {
     status: 200,
     headers: { ...call.payload.checksums, etag: `"${etag}"` },
@@ -107,7 +120,7 @@ function pageEntries(maximum: string | undefined): number {
 
 export function completeMultipartUpload(call: Call): Answer {
   const { request } = call;
-  const { etag } = call
+  const { etag, checksums } = call
     .bucket()
     .completeUpload(
       uploadOf(call),
@@ -119,8 +132,14 @@ export function completeMultipartUpload(call: Call): Answer {
     element('Bucket', request.bucket ?? ''),
     element('Key', keyText(request.key)),
     element('ETag', `"${etag}"`),
+    ...CHECKSUM_NAMES.flatMap((name) => {
+      const checksum = checksums[checksumHeader(name)];
+      return checksum === undefined ? [] : [element(checksumElement(name), checksum)];
+    }),
   ]);
 }
+
+const CHECKSUM_NAMES = Object.keys(CHECKSUMS) as ChecksumName[];
 
 function completedParts(document: string): CompletedPart[] {
   const parts = innerXml(document, 'Part').map((part) => {
@@ -129,10 +148,19 @@ function completedParts(document: string): CompletedPart[] {
       ?.trim()
       .replace(/^"(.*)"$/, '$1');
     if (!Number.isInteger(number) || etag === undefined) throw new S3Error('MalformedXML');
-    return { number, etag };
+    return { number, etag, checksums: checksumsNamed(part) };
   });
   if (parts.length === 0) throw new S3Error('MalformedXML');
   return parts;
+}
+
+function checksumsNamed(part: string): CompletedPart['checksums'] {
+  return Object.fromEntries(
+    CHECKSUM_NAMES.map((name) => [
+      checksumHeader(name),
+      innerText(part, checksumElement(name))?.trim(),
+    ]),
+  );
 }
 
 export function abortMultipartUpload(call: Call): Answer {

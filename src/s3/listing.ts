@@ -138,7 +138,7 @@ function objectsOf(answer: ListObjectsV2CommandOutput): ListedObject[] {
 }
 
 /** Of a listing's key: `+` is a space, `%HH` any byte. */
-function percentDecode(encoded: string): ObjectKey {
+export function percentDecode(encoded: string): ObjectKey {
   return keyFromText(encoded.replaceAll('+', ' ')).replace(/%([0-9A-Fa-f]{2})/g, (_, hex) =>
     String.fromCharCode(Number.parseInt(hex as string, 16)),
   ) as ObjectKey;

@@ -12,8 +12,11 @@
  * - ETags come and go without their quotes.
  */
 import type { ObjectKey } from '../object-key.ts';
+import type { RequestBody } from '../wire/connection.ts';
 import type { Passage } from '../wire/passage.ts';
+import type { ResponseHeaders } from '../wire/response-head.ts';
 import type { Header } from '../wire/signature.ts';
+import type { Tags } from './tagging.ts';
 
 export type StoreErrorKind =
   /** 404 for an object. */
@@ -96,6 +99,8 @@ export interface ObjectHead {
   readonly lastModified: string;
   /** Whether the ETag may be the MD5 of the content: 32 hex digits and no encryption that changes it. */
   readonly etagMayBeMd5: boolean;
+  /** Number of parts whose MD5s the ETag may be made of; absent where it has none, or encryption changes it. */
+  readonly etagParts?: number;
   /** What is copied with the object, as the headers to send when it is written. */
   readonly metadata: readonly Header[];
 }
@@ -118,7 +123,14 @@ export interface GetOptions {
   readonly receive: (object: ObjectHead) => Receiving | Promise<Receiving>;
 }
 
-export type Receiving = Buffer | Passage | undefined;
+export type Receiving = Buffer | WatchedBuffer | Passage | undefined;
+
+/** A buffer with someone who looks at each piece of the content while it is still in the processor's cache. */
+export interface WatchedBuffer {
+  readonly bytes: Buffer;
+  /** The pieces come in order, each byte once; must not throw. */
+  readonly onPiece: (piece: Buffer) => void;
+}
 
 export interface GetResult {
   readonly object: ObjectHead;
@@ -130,7 +142,7 @@ export interface GetResult {
 }
 
 export interface PutOptions {
-  readonly body: Buffer | Passage;
+  readonly body: RequestBody;
   readonly metadata: readonly Header[];
   /** Base64 of the body's MD5. */
   readonly md5: string;
@@ -142,9 +154,60 @@ export interface PutResult {
   readonly etagMayBeMd5: boolean;
 }
 
+/** What a part's content is held against. MD5 goes along as Content-MD5, CRC32 as a checksum header of S3's. */
+export interface PartDigest {
+  readonly algorithm: 'md5' | 'crc32';
+  readonly base64: string;
+}
+
+export interface PartUpload {
+  readonly uploadId: string;
+  /** From 1 to 10,000. */
+  readonly partNumber: number;
+  readonly body: Buffer | Passage;
+  /** Of the algorithm that the upload was created for. */
+  readonly digest: PartDigest;
+}
+
+/** A part as the completion of its upload names it. */
 export interface UploadedPart {
   readonly partNumber: number;
   readonly etag: string;
+  /** What it was sent with. */
+  readonly digest: PartDigest;
+}
+
+export interface PartResult extends UploadedPart {
+  /** In base64, as far as the store tells what it has calculated. */
+  readonly crc32: string | undefined;
+}
+
+export interface CompletedUpload extends PutResult {
+  /**
+   * As far as the store tells it: in base64 the CRC32 of the parts' CRC32s, with `-` and their number; some
+   * stores leave the number out, or give that of the whole content.
+   */
+  readonly crc32: string | undefined;
+}
+
+/** A request as the caller words it: see {@link ObjectStore.send}. */
+export interface StoreRequest {
+  readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE';
+  /** Empty for the bucket itself. */
+  readonly key: ObjectKey;
+  /** Names and values as byte strings, not encoded. */
+  readonly query?: readonly (readonly [name: string, value: string])[] | undefined;
+  readonly headers?: readonly Header[] | undefined;
+  readonly body?: Buffer | undefined;
+}
+
+export interface StoreAnswer {
+  readonly status: number;
+  readonly headers: ResponseHeaders;
+  /** The body as UTF-8 text, at most its first 64 KiB. */
+  readonly text: string;
+  /** Whether `text` is all of the body. */
+  readonly whole: boolean;
 }
 
 export interface ObjectStore {
@@ -155,23 +218,38 @@ export interface ObjectStore {
   headBucket(): Promise<void>;
   head(key: ObjectKey): Promise<ObjectHead>;
   get(key: ObjectKey, options: GetOptions): Promise<GetResult>;
+  /** The object's tags; none where it has none. */
+  getTagging(key: ObjectKey): Promise<Tags>;
 
   /** Creates the object; `precondition-failed` when the key is there already, which is then left as it is. */
   putNew(key: ObjectKey, options: PutOptions): Promise<PutResult>;
 
-  /** @returns the upload's id, an opaque string */
-  createMultipartUpload(key: ObjectKey, metadata: readonly Header[]): Promise<string>;
-  uploadPart(
+  /**
+   * @param algorithm - of the digests that the parts will carry; MD5 unless given
+   * @returns the upload's id, an opaque string
+   */
+  createMultipartUpload(
     key: ObjectKey,
-    part: { uploadId: string; partNumber: number; body: Buffer; md5: string },
-  ): Promise<UploadedPart>;
+    metadata: readonly Header[],
+    algorithm?: PartDigest['algorithm'],
+  ): Promise<string>;
+  /** Takes the place of an earlier part of the same number. */
+  uploadPart(key: ObjectKey, part: PartUpload): Promise<PartResult>;
   /** Creates the object from its parts; the condition is {@link putNew}'s. The upload stays when it does not hold. */
   completeNew(
     key: ObjectKey,
     upload: { uploadId: string; parts: readonly UploadedPart[] },
-  ): Promise<PutResult>;
+  ): Promise<CompletedUpload>;
   /** Also fulfilled when the upload is gone already. */
   abortMultipartUpload(key: ObjectKey, uploadId: string): Promise<void>;
+
+  /**
+   * Sends a request as it is and gives the answer as it came, whatever its status: for the probe, which
+   * looks at what a store does with what no transfer sends. No digest is added.
+   *
+   * @throws StoreError when there is no whole answer
+   */
+  send(request: StoreRequest): Promise<StoreAnswer>;
 
   /** Ends all connections. */
   close(): void;

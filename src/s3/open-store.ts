@@ -8,7 +8,11 @@ import { type Endpoint, TIME_LIMITS, type TimeLimits } from '../wire/connection.
 import type { Credentials } from '../wire/signature.ts';
 import { defaultAddressing, regionOfHost } from './endpoint.ts';
 import { type ObjectStore, StoreError } from './object-store.ts';
-import { type Addressing, WireObjectStore } from './wire-object-store.ts';
+import {
+  type Addressing,
+  WireObjectStore,
+  type WireObjectStoreOptions,
+} from './wire-object-store.ts';
 
 export interface BucketAddress {
   /** For messages: `source`, `destination`. */
@@ -29,6 +33,8 @@ export interface OpenBucket {
   readonly store: ObjectStore;
   readonly region: string;
   readonly addressing: Addressing;
+  /** What the same store can be made of again, in another thread too. */
+  readonly settled: WireObjectStoreOptions;
 }
 
 const DEFAULT_REGION = 'us-east-1';
@@ -50,12 +56,16 @@ const OPENING_LIMITS: TimeLimits = {
 export async function openBucket(address: BucketAddress): Promise<OpenBucket> {
   const addressing = address.addressing ?? defaultAddressing(address.endpoint.host);
   const region = await answeringRegion(address, addressing);
-  return { store: storeOf(address, region, addressing), region, addressing };
+  const settled = settledOptions(address, region, addressing);
+  return { store: new WireObjectStore(settled), region, addressing, settled };
 }
 
-function storeOf(address: BucketAddress, region: string, addressing: Addressing): ObjectStore {
-  const { endpoint, bucket, credentials, limits } = address;
-  return new WireObjectStore({ endpoint, bucket, credentials, region, addressing, limits });
+function settledOptions(
+  { endpoint, bucket, credentials, limits }: BucketAddress,
+  region: string,
+  addressing: Addressing,
+): WireObjectStoreOptions {
+  return { endpoint, bucket, credentials, region, addressing, limits };
 }
 
 /**
@@ -65,7 +75,8 @@ function storeOf(address: BucketAddress, region: string, addressing: Addressing)
 async function answeringRegion(address: BucketAddress, addressing: Addressing): Promise<string> {
   let known = address.region ?? regionOfHost(address.endpoint.host);
   for (let region = known ?? DEFAULT_REGION; ; ) {
-    const asking = storeOf({ ...address, limits: OPENING_LIMITS }, region, addressing);
+    const limited = { ...address, limits: OPENING_LIMITS };
+    const asking = new WireObjectStore(settledOptions(limited, region, addressing));
     try {
       await headPatiently(asking);
       return region;
@@ -203,6 +214,16 @@ function unreachableHint(error: StoreError, flag: Flag): string {
   return `Check ${flag('url')}, and that the service runs and can be reached from this host.`;
 }
 
+export interface OpenBuckets {
+  readonly source: ObjectStore;
+  readonly destination: ObjectStore;
+  /** As {@link OpenBucket.settled}, of both. */
+  readonly settled: {
+    readonly source: WireObjectStoreOptions;
+    readonly destination: WireObjectStoreOptions;
+  };
+}
+
 /**
  * Opens both buckets of a migration; the caller closes their stores.
  *
@@ -211,13 +232,17 @@ function unreachableHint(error: StoreError, flag: Flag): string {
 export async function openBuckets(addresses: {
   readonly source: BucketAddress;
   readonly destination: BucketAddress;
-}): Promise<{ source: ObjectStore; destination: ObjectStore }> {
+}): Promise<OpenBuckets> {
   const [source, destination] = await Promise.allSettled([
     openBucket(addresses.source),
     openBucket(addresses.destination),
   ]);
   if (source.status === 'fulfilled' && destination.status === 'fulfilled') {
-    return { source: source.value.store, destination: destination.value.store };
+    return {
+      source: source.value.store,
+      destination: destination.value.store,
+      settled: { source: source.value.settled, destination: destination.value.settled },
+    };
   }
   for (const opened of [source, destination]) {
     if (opened.status === 'fulfilled') opened.value.store.close();

@@ -4,7 +4,13 @@
 import { hash } from 'node:crypto';
 import type { ObjectKey } from '../object-key.ts';
 import { WireClient } from '../wire/client.ts';
-import type { Answer, BodyReceiver, Endpoint, TimeLimits } from '../wire/connection.ts';
+import type {
+  Answer,
+  BodyReceiver,
+  Endpoint,
+  RequestBody,
+  TimeLimits,
+} from '../wire/connection.ts';
 import { Passage } from '../wire/passage.ts';
 import { encodePath } from '../wire/percent-encoding.ts';
 import { parseLength, type ResponseHead, type ResponseHeaders } from '../wire/response-head.ts';
@@ -13,16 +19,23 @@ import { WireError } from '../wire/wire-error.ts';
 import { metadataOf } from './metadata.ts';
 import type {
   ByteRange,
+  CompletedUpload,
   GetOptions,
   GetResult,
   ObjectHead,
   ObjectStore,
+  PartDigest,
+  PartResult,
+  PartUpload,
   PutOptions,
   PutResult,
   Receiving,
+  StoreAnswer,
+  StoreRequest,
   UploadedPart,
 } from './object-store.ts';
 import { StoreError, type StoreErrorKind } from './object-store.ts';
+import { parseTagging, type Tags } from './tagging.ts';
 import { elementText, escapeText, isErrorDocument } from './xml.ts';
 
 export type Addressing = 'path' | 'virtual';
@@ -42,6 +55,8 @@ const MAX_DOCUMENT_BYTES = 64 * 1024;
 const COMPLETE_FIRST_BYTE_MS = 15 * 60_000;
 const CREATE_ONLY: Header = ['if-none-match', '*'];
 const MD5_HEX = /^[0-9a-fA-F]{32}$/;
+const MD5_OF_PARTS = /^[0-9a-fA-F]{32}-([0-9]{1,5})$/;
+const DIGEST_HEADERS = { md5: 'content-md5', crc32: 'x-amz-checksum-crc32' } as const;
 
 const collectDocument = (): BodyReceiver => ({ kind: 'collect', limit: MAX_DOCUMENT_BYTES });
 
@@ -75,7 +90,7 @@ export class WireObjectStore implements ObjectStore {
   async headBucket(): Promise<void> {
     const { head } = await this.#call({
       method: 'HEAD',
-      path: this.#root === '' ? '/' : this.#root,
+      path: this.#bucketPath(),
       repeatable: true,
     });
     if (isHtml(head)) throw notS3(head, 'not-s3', 'the answer is a web page, not a bucket');
@@ -98,8 +113,12 @@ export class WireObjectStore implements ObjectStore {
     const receiverFor = (receiving: Receiving): BodyReceiver => {
       if (receiving === undefined) return { kind: 'stop' };
       if (receiving instanceof Passage) return { kind: 'pass', passage: receiving };
-      body = receiving;
-      return { kind: 'into', buffer: receiving };
+      if (Buffer.isBuffer(receiving)) {
+        body = receiving;
+        return { kind: 'into', buffer: receiving };
+      }
+      body = receiving.bytes;
+      return { kind: 'into', buffer: receiving.bytes, onPiece: receiving.onPiece };
     };
     await this.#call({
       method: 'GET',
@@ -115,6 +134,16 @@ export class WireObjectStore implements ObjectStore {
     return { object: object as ObjectHead, body };
   }
 
+  async getTagging(key: ObjectKey): Promise<Tags> {
+    const { body } = await this.#call({
+      method: 'GET',
+      path: this.#path(key),
+      query: [['tagging', '']],
+      repeatable: true,
+    });
+    return parseTagging(body.toString('utf8'));
+  }
+
   async putNew(key: ObjectKey, { body, metadata, md5 }: PutOptions): Promise<PutResult> {
     const { head } = await this.#call({
       method: 'PUT',
@@ -126,12 +155,17 @@ export class WireObjectStore implements ObjectStore {
     return putResult(head.headers, head.headers.get('etag'), head);
   }
 
-  async createMultipartUpload(key: ObjectKey, metadata: readonly Header[]): Promise<string> {
+  async createMultipartUpload(
+    key: ObjectKey,
+    metadata: readonly Header[],
+    algorithm: PartDigest['algorithm'] = 'md5',
+  ): Promise<string> {
     const answer = await this.#call({
       method: 'POST',
       path: this.#path(key),
       query: [['uploads', '']],
-      headers: metadata,
+      headers:
+        algorithm === 'md5' ? metadata : [...metadata, ['x-amz-checksum-algorithm', 'CRC32']],
       repeatable: false,
     });
     const uploadId = elementText(answer.body.toString('utf8'), 'UploadId');
@@ -147,13 +181,8 @@ export class WireObjectStore implements ObjectStore {
 
   async uploadPart(
     key: ObjectKey,
-    {
-      uploadId,
-      partNumber,
-      body,
-      md5,
-    }: { uploadId: string; partNumber: number; body: Buffer; md5: string },
-  ): Promise<UploadedPart> {
+    { uploadId, partNumber, body, digest }: PartUpload,
+  ): Promise<PartResult> {
     const { head } = await this.#call({
       method: 'PUT',
       path: this.#path(key),
@@ -161,25 +190,22 @@ export class WireObjectStore implements ObjectStore {
         ['partNumber', String(partNumber)],
         ['uploadId', Buffer.from(uploadId, 'utf8').toString('latin1')],
       ],
-      headers: [['content-md5', md5]],
+      headers: [[DIGEST_HEADERS[digest.algorithm], digest.base64]],
       body,
-      repeatable: true,
+      // What has passed through cannot be sent again.
+      repeatable: !(body instanceof Passage),
     });
     const etag = head.headers.get('etag');
     if (etag === undefined) throw notS3(head, 'no-etag', 'the answer to UploadPart has no ETag');
-    return { partNumber, etag: unquoted(etag) };
+    const crc32 = head.headers.get(DIGEST_HEADERS.crc32);
+    return { partNumber, etag: unquoted(etag), digest, crc32 };
   }
 
   async completeNew(
     key: ObjectKey,
     { uploadId, parts }: { uploadId: string; parts: readonly UploadedPart[] },
-  ): Promise<PutResult> {
-    const listed = parts
-      .map(
-        ({ partNumber, etag }) =>
-          `<Part><PartNumber>${partNumber}</PartNumber><ETag>${escapeText(quoted(etag))}</ETag></Part>`,
-      )
-      .join('');
+  ): Promise<CompletedUpload> {
+    const listed = parts.map(partElement).join('');
     const body = Buffer.from(
       `<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${listed}</CompleteMultipartUpload>`,
       'latin1',
@@ -197,7 +223,10 @@ export class WireObjectStore implements ObjectStore {
     const xml = document.toString('utf8');
     // S3 sends the status before the parts are put together; what went wrong then comes in the body.
     if (isErrorDocument(xml)) throw refusal(head, xml, true);
-    return putResult(head.headers, elementText(xml, 'ETag'), head);
+    return {
+      ...putResult(head.headers, elementText(xml, 'ETag'), head),
+      crc32: elementText(xml, 'ChecksumCRC32'),
+    };
   }
 
   async abortMultipartUpload(key: ObjectKey, uploadId: string): Promise<void> {
@@ -211,6 +240,35 @@ export class WireObjectStore implements ObjectStore {
     } catch (error) {
       if (!(error instanceof StoreError && error.status === 404)) throw error;
     }
+  }
+
+  async send({ method, key, query, headers, body }: StoreRequest): Promise<StoreAnswer> {
+    const path = key === '' ? this.#bucketPath() : this.#path(key);
+    const answer = await this.#client
+      .exchange({
+        method,
+        host: this.#host,
+        path,
+        query,
+        headers,
+        body,
+        repeatable: method !== 'PUT' && method !== 'POST',
+        receive: collectDocument,
+      })
+      .catch((error: unknown) => {
+        throw storeErrorOf(error, method);
+      });
+    const { head, whole } = answer;
+    return {
+      status: head.status,
+      headers: head.headers,
+      text: answer.body.toString('utf8'),
+      whole,
+    };
+  }
+
+  #bucketPath(): string {
+    return this.#root === '' ? '/' : this.#root;
   }
 
   #path(key: ObjectKey): string {
@@ -250,11 +308,18 @@ interface CallRequest {
   readonly path: string;
   readonly query?: readonly (readonly [string, string])[];
   readonly headers?: readonly Header[];
-  readonly body?: Buffer | Passage;
+  readonly body?: RequestBody;
   readonly payloadHash?: string;
   readonly repeatable: boolean;
   readonly firstByteMs?: number;
   readonly receive?: (head: ResponseHead) => BodyReceiver | Promise<BodyReceiver>;
+}
+
+/** Amazon demands the checksum here once more when the upload was created for one. */
+function partElement({ partNumber, etag, digest }: UploadedPart): string {
+  const checksum =
+    digest.algorithm === 'crc32' ? `<ChecksumCRC32>${digest.base64}</ChecksumCRC32>` : '';
+  return `<Part><PartNumber>${partNumber}</PartNumber><ETag>${escapeText(quoted(etag))}</ETag>${checksum}</Part>`;
 }
 
 function isSuccess(head: ResponseHead): boolean {
@@ -302,20 +367,25 @@ function objectHead(head: ResponseHead, bytes: number): ObjectHead {
     throw notS3(head, 'no-etag', 'the answer has no ETag');
   }
   const bare = unquoted(etag ?? '');
+  const parts = MD5_OF_PARTS.exec(bare)?.[1];
   return {
     bytes,
     etag: bare,
     etagMayBeMd5: etagMayBeMd5(head.headers, bare),
+    ...(parts !== undefined && etagIsDigest(head.headers) && { etagParts: Number(parts) }),
     lastModified,
     metadata: metadataOf(head.headers),
   };
 }
 
-/** https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html: not with SSE-KMS or SSE-C, nor of multipart uploads. */
 function etagMayBeMd5(headers: ResponseHeaders, etag: string): boolean {
+  return MD5_HEX.test(etag) && etagIsDigest(headers);
+}
+
+/** https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html: not with SSE-KMS or SSE-C. */
+function etagIsDigest(headers: ResponseHeaders): boolean {
   const encryption = headers.get('x-amz-server-side-encryption');
   return (
-    MD5_HEX.test(etag) &&
     (encryption === undefined || encryption === 'AES256') &&
     !headers.has('x-amz-server-side-encryption-customer-algorithm')
   );

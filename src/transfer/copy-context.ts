@@ -3,9 +3,11 @@
  */
 import type { Counters } from '../domain.ts';
 import type { ObjectStore } from '../s3/object-store.ts';
+import type { ContentBuffers } from './content-buffers.ts';
 import type { CopiedPart, PartJob } from './copy-part.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 import type { PartBuffers } from './part-buffers.ts';
+import type { PartProof } from './part-proof.ts';
 import type { RetryPolicy } from './retry.ts';
 
 export interface CopyContext {
@@ -13,10 +15,13 @@ export interface CopyContext {
   readonly destination: ObjectStore;
   readonly counters: Counters;
   readonly budget: MemoryBudget;
+  readonly contentBuffers: ContentBuffers;
   readonly partBuffers: PartBuffers;
   readonly retry: RetryPolicy;
   /** Objects longer than this are copied in parts. */
   readonly multipartThresholdBytes: number;
+  /** Length of a part, 5 MiB to 5 GiB; chosen by {@link planParts} when undefined. */
+  readonly partBytes?: number | undefined;
   /**
    * Copies a part when it is its turn; bounds the parts of all objects under way. One that is `unwanted`
    * before its turn comes is not begun, and rejected with the signal's reason.
@@ -24,6 +29,8 @@ export interface CopyContext {
   readonly copyPart: (job: PartJob, unwanted: AbortSignal) => Promise<CopiedPart>;
   /** Parts of one object that may wait for their turn or be under way. */
   readonly partWindow: number;
+  /** Tells the operator what a run should not go on without knowing. */
+  readonly warn: (message: string) => void;
   /** Wall clock, ms since the epoch. */
   readonly now: () => number;
   /** What was learnt about the source on the way, shared by all transfers. */
@@ -36,6 +43,8 @@ interface Learnt {
    * one: then a single object that does not fit its own says nothing about the others.
    */
   sourceEtags: 'untried' | 'md5' | 'other';
+  /** What holds the parts of uploads to what was sent; a promise while that is being found out. */
+  partProof?: PartProof | Promise<PartProof> | undefined;
 }
 
 /** What one object's earlier attempts have left behind. */

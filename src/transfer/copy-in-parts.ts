@@ -7,20 +7,18 @@
  */
 import type { Outcome } from '../domain.ts';
 import type { ObjectKey } from '../object-key.ts';
-import {
-  type ObjectHead,
-  type PutResult,
-  StoreError,
-  type UploadedPart,
-} from '../s3/object-store.ts';
+import type { CompletedUpload, ObjectHead } from '../s3/object-store.ts';
+import { abortUpload } from './abort-upload.ts';
+import { type BegunUpload, beginUpload } from './begin-upload.ts';
 import { type CopyContext, type CopyState, countDownload } from './copy-context.ts';
 import type { CopiedPart } from './copy-part.ts';
-import { base64ToHex, md5Base64, multipartEtag } from './digest.ts';
+import { base64ToHex, compositeCrc32, multipartEtag } from './digest.ts';
 import { outcomeOfExisting, resolveExisting } from './existing-object.ts';
 import { type PartRange, planParts } from './part-plan.ts';
 import { isPassing, waitBeforeRetry } from './retry.ts';
-import { at, exhausted, TransferError, wrongEtag } from './transfer-error.ts';
+import { at, exhausted, TransferError, wrongChecksum, wrongEtag } from './transfer-error.ts';
 
+/** @throws TransferError, RunEnding */
 export async function copyInParts(
   key: ObjectKey,
   object: ObjectHead,
@@ -30,30 +28,26 @@ export async function copyInParts(
   // A HEAD is cheaper than to read and send gigabytes that the condition refuses in the end.
   const there = await headIfThere(key, context);
   if (there !== undefined) return outcomeOfExisting(key, there, context, state);
-  const uploadId = await at(
-    'destination',
-    context.destination.createMultipartUpload(key, object.metadata),
-  );
-  const upload = { key, object, uploadId };
+  const begun = await beginUpload({ key, metadata: object.metadata }, context);
+  const upload = { key, object, ...begun };
   let completed = false;
   try {
     const parts = await copyParts(upload, context);
     countDownload(state, context);
-    const etag = multipartEtag(parts.map(({ md5 }) => md5));
-    const done = await complete(upload, { parts, etag }, context, state);
+    const done = await complete(upload, parts, context, state);
     if (done === undefined) return await resolveExisting(key, context, state);
     completed = true;
-    return copied(upload, { parts, etag }, done);
+    const detail = proofOfWhole(upload, parts, done);
+    return { kind: 'copied', key, bytes: object.bytes, etag: done.etag, detail };
   } finally {
     // Also when the object is there by an earlier upload of ours: this one is left over then.
-    if (!completed) await abort(key, uploadId, context);
+    if (!completed) await abortUpload(key, upload.uploadId, context);
   }
 }
 
-interface Upload {
+interface Upload extends BegunUpload {
   readonly key: ObjectKey;
   readonly object: ObjectHead;
-  readonly uploadId: string;
 }
 
 async function headIfThere(
@@ -72,36 +66,30 @@ async function headIfThere(
 }
 
 /** Copies all parts; once one has failed no further is begun, and those under way are waited for. */
-async function copyParts(
-  { key, object, uploadId }: Upload,
-  context: CopyContext,
-): Promise<CopiedPart[]> {
+async function copyParts(upload: Upload, context: CopyContext): Promise<CopiedPart[]> {
+  const { key, uploadId, proof, object } = upload;
   const { bytes, etag, lastModified } = object;
   const version = { bytes, etag, lastModified };
   const parts: CopiedPart[] = [];
   const underWay = new Set<Promise<void>>();
   const failed = new AbortController();
-  for (const range of planParts(bytes)) {
+  const copy = async (range: PartRange): Promise<void> => {
+    try {
+      const job = { key, uploadId, proof, range, version };
+      parts[range.partNumber - 1] = await context.copyPart(job, failed.signal);
+    } catch (error) {
+      failed.abort(error);
+    }
+  };
+  for (const range of planParts(bytes, context.partBytes)) {
     if (failed.signal.aborted) break;
-    const copying = context
-      .copyPart({ key, uploadId, range, version }, failed.signal)
-      .then((part) => {
-        parts[range.partNumber - 1] = part;
-      })
-      .catch((error: unknown) => failed.abort(error))
-      .finally(() => underWay.delete(copying));
+    const copying = copy(range).finally(() => underWay.delete(copying));
     underWay.add(copying);
     if (underWay.size >= context.partWindow) await Promise.race(underWay);
   }
   await Promise.all(underWay);
   failed.signal.throwIfAborted();
   return parts;
-}
-
-interface MadeParts {
-  readonly parts: readonly CopiedPart[];
-  /** What the object's ETag must be where the store makes it of the parts' MD5s. */
-  readonly etag: string;
 }
 
 /**
@@ -111,10 +99,10 @@ interface MadeParts {
  */
 async function complete(
   { key, object, uploadId }: Upload,
-  { parts, etag }: MadeParts,
+  parts: readonly CopiedPart[],
   context: CopyContext,
   state: CopyState,
-): Promise<PutResult | undefined> {
+): Promise<CompletedUpload | undefined> {
   const { destination, retry, counters } = context;
   for (let attempt = 1; ; attempt++) {
     try {
@@ -122,6 +110,7 @@ async function complete(
     } catch (error) {
       if (!(error instanceof TransferError)) throw error;
       if (error.cause.mayHaveLanded) {
+        const etag = multipartEtag(parts.map((part) => part.etag));
         state.mayHaveLanded = { etag, bytes: object.bytes, uncountedBytes: 0 };
       }
       const gone = error.kind === 'no-such-upload' && state.mayHaveLanded !== undefined;
@@ -136,26 +125,33 @@ async function complete(
   }
 }
 
-/** @throws TransferError when the destination has acknowledged something else than was sent */
-function copied({ key, object }: Upload, { parts, etag }: MadeParts, done: PutResult): Outcome {
-  // A store whose parts' ETags are their MD5s makes the object's ETag of them; others' tell nothing.
-  const comparable = parts.every((part) => part.etag.toLowerCase() === base64ToHex(part.md5));
-  if (comparable && done.etag.toLowerCase() !== etag) throw wrongEtag(done.etag, etag);
-  const detail = comparable ? 'etag-parts' : 'length-only';
-  return { kind: 'copied', key, bytes: object.bytes, etag: done.etag, detail };
-}
-
-/** An upload that cannot be aborted is left to the store's own clean-up rule; the object's outcome stands. */
-async function abort(key: ObjectKey, uploadId: string, context: CopyContext): Promise<void> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      await context.destination.abortMultipartUpload(key, uploadId);
-      return;
-    } catch (error) {
-      if (!(error instanceof StoreError)) throw error;
-      const wait = waitBeforeRetry(error, attempt, context.retry);
-      if (wait === undefined) return;
-      await context.retry.sleep(wait);
+/**
+ * @returns what proves that the object's bytes are the source's, in a word of docs/formats.md
+ * @throws TransferError when the destination has acknowledged something else than was sent
+ */
+function proofOfWhole(
+  { proof }: Upload,
+  parts: readonly CopiedPart[],
+  done: CompletedUpload,
+): string {
+  switch (proof) {
+    case 'crc32': {
+      const crc32 = compositeCrc32(parts.map(({ digest }) => digest.base64));
+      // Without the number of parts it may be the CRC32 of the content.
+      const comparable = done.crc32?.includes('-') === true;
+      if (comparable && done.crc32 !== crc32) throw wrongChecksum(done.crc32, crc32);
+      return 'crc32-parts';
     }
+    case 'md5':
+    case 'etag': {
+      // A store whose parts' ETags are their MD5s makes the object's ETag of them; others' tell nothing.
+      const md5s = parts.map(({ digest }) => base64ToHex(digest.base64));
+      const comparable = parts.every(({ etag }, index) => etag.toLowerCase() === md5s[index]);
+      const etag = multipartEtag(md5s);
+      if (comparable && done.etag.toLowerCase() !== etag) throw wrongEtag(done.etag, etag);
+      return comparable ? 'etag-parts' : 'length-only';
+    }
+    case 'none':
+      return 'length-only';
   }
 }

@@ -10,6 +10,7 @@ import type { Outcome, TransferFailure } from '../domain.ts';
 import { MigrateError } from '../errors.ts';
 import type { ObjectKey } from '../object-key.ts';
 import { type ObjectHead, type PutResult, StoreError } from '../s3/object-store.ts';
+import type { CollectedBody } from '../wire/collected-body.ts';
 import { PASSAGE_BUFFER_BYTES } from '../wire/passage.ts';
 import { type CopyContext, type CopyState, countDownload, newCopyState } from './copy-context.ts';
 import { copyInParts } from './copy-in-parts.ts';
@@ -26,16 +27,50 @@ const STALE_RETRIES = 3;
 /** Up to here an object is collected and sent in one write with its request. */
 const THROUGH_FROM_BYTES = 256 * 1024;
 
+/** An object that turned out to be one that is copied in parts. */
+export interface LargeObject {
+  readonly kind: 'large';
+  readonly key: ObjectKey;
+  readonly object: ObjectHead;
+}
+
 /**
+ * Copies an object, unless it is a large one: that is told as soon as its head is there, for
+ * {@link copyLargeObject} to go on with at another place in the queue.
+ *
  * @throws MigrateError when no object could be copied: the bucket is gone, conditional writes are
  *   not implemented
  */
-export async function copyObject(key: ObjectKey, context: CopyContext): Promise<Outcome> {
+export function copyObject(key: ObjectKey, context: CopyContext): Promise<Outcome | LargeObject> {
+  return tryToCopy(key, context, (state) => attemptCopy(key, context, state));
+}
+
+/** @throws MigrateError as {@link copyObject} */
+export function copyLargeObject(
+  { key, object }: LargeObject,
+  context: CopyContext,
+): Promise<Outcome> {
+  let head: ObjectHead | undefined = object;
+  return tryToCopy(key, context, async (state) => {
+    const known = head;
+    // Only the first attempt may take it for what it was.
+    head = undefined;
+    if (known !== undefined) return copyInParts(key, known, context, state);
+    const copied = await attemptCopy(key, context, state);
+    return copied.kind === 'large' ? copyInParts(key, copied.object, context, state) : copied;
+  });
+}
+
+async function tryToCopy<T>(
+  key: ObjectKey,
+  context: CopyContext,
+  attemptOnce: (state: CopyState) => Promise<T>,
+): Promise<T | Outcome> {
   const state = newCopyState();
   let stale = 0;
   for (let attempt = 1; ; attempt++) {
     try {
-      return await attemptCopy(key, context, state);
+      return await attemptOnce(state);
     } catch (error) {
       if (!(error instanceof TransferError)) throw error;
       stopIfHopeless(error);
@@ -77,11 +112,12 @@ async function attemptCopy(
   key: ObjectKey,
   context: CopyContext,
   state: CopyState,
-): Promise<Outcome> {
-  const { source, counters, budget } = context;
+): Promise<Outcome | LargeObject> {
+  const { source, counters, budget, contentBuffers } = context;
   let held = 0;
   let room: Promise<void> | undefined;
   let through: CopyThrough | undefined;
+  let collected: CollectedBody | undefined;
   let over = false;
   const whenThereIsRoom = <T>(bytes: number, begin: () => T): T | Promise<T | undefined> => {
     held = bytes;
@@ -99,7 +135,10 @@ async function attemptCopy(
             case 'parts':
               return undefined;
             case 'collect':
-              return whenThereIsRoom(head.bytes, () => Buffer.allocUnsafe(head.bytes));
+              return whenThereIsRoom(head.bytes, () => {
+                collected = contentBuffers.take(head.bytes);
+                return collected.content;
+              });
             case 'through':
               return whenThereIsRoom(PASSAGE_BUFFER_BYTES, () => {
                 through = new CopyThrough(key, head, context);
@@ -109,7 +148,7 @@ async function attemptCopy(
         },
       }),
     );
-    const { object, body } = await got.catch(async (error: unknown) => {
+    const { object } = await got.catch(async (error: unknown) => {
       over = true;
       // The reset of its PUT must be out before anything else is tried for this key.
       await through?.settled();
@@ -119,14 +158,15 @@ async function attemptCopy(
       if (through.passage.brokenBy === undefined) countDownload(state, context);
       return await outcomeOfPut(key, object, writeThrough(key, through, context), context, state);
     }
-    if (body === undefined) return await copyInParts(key, object, context, state);
+    if (collected === undefined) return { kind: 'large', key, object };
     countDownload(state, context);
-    counters.downloadedBytes += body.length;
-    const write = writeCollected(key, { object, body }, context, state);
+    counters.downloadedBytes += collected.length;
+    const write = writeCollected(key, { object, body: collected }, context, state);
     return await outcomeOfPut(key, object, write, context, state);
   } finally {
     // The exchange may have failed while it waited for room: only what was taken can be given back.
     if (room !== undefined) await room;
+    if (collected !== undefined) contentBuffers.giveBack(collected);
     budget.release(held);
   }
 }
@@ -174,12 +214,12 @@ function writeThrough(key: ObjectKey, through: CopyThrough, context: CopyContext
 
 function writeCollected(
   key: ObjectKey,
-  { object, body }: { object: ObjectHead; body: Buffer },
+  { object, body }: { object: ObjectHead; body: CollectedBody },
   context: CopyContext,
   state: CopyState,
 ): Write {
   const fromEtag = etagIsDigest(object, context, state);
-  const md5 = fromEtag ? hexToBase64(object.etag) : md5Base64(body);
+  const md5 = fromEtag ? hexToBase64(object.etag) : md5Base64(body.content);
   return {
     put: at(
       'destination',
@@ -188,7 +228,7 @@ function writeCollected(
     bytes: body.length,
     md5: fromEtag ? object.etag.toLowerCase() : base64ToHex(md5),
     fromEtag,
-    actual: () => ({ md5: base64ToHex(md5Base64(body)), bytes: body.length }),
+    actual: () => ({ md5: base64ToHex(md5Base64(body.content)), bytes: body.length }),
   };
 }
 

@@ -1,32 +1,29 @@
 /**
- * Copies one part of a large object: a ranged GET pinned to one version of it, and an UploadPart.
+ * Copies one part of a large object: a ranged GET pinned to one version of it, and an UploadPart with a
+ * digest.
  *
+ * A part is collected in memory, hashed and sent. One that would take too much of it is read twice
+ * instead: once to hash it, once to pass it on. So no object and no part is too large for any memory.
  * What is asked for and what comes of it are plain data, so that a part can be copied by another thread
  * than the one that has the object.
  */
-import type { ObjectKey } from '../object-key.ts';
-import { type ObjectHead, StoreError, type UploadedPart } from '../s3/object-store.ts';
+import type { PartDigest, PartResult, UploadedPart } from '../s3/object-store.ts';
+import { PASSAGE_BUFFER_BYTES, Passage } from '../wire/passage.ts';
 import type { CopyContext } from './copy-context.ts';
-import { md5Base64 } from './digest.ts';
-import type { PartRange } from './part-plan.ts';
+import { base64ToHex, RunningDigest } from './digest.ts';
+import { algorithmOf, type PartProof } from './part-proof.ts';
 import { isPassing, waitBeforeRetry } from './retry.ts';
-import { at, exhausted, TransferError } from './transfer-error.ts';
+import { readRange, type SourceRange } from './source-range.ts';
+import { at, exhausted, TransferError, wrongChecksum, wrongEtag } from './transfer-error.ts';
 
 /** A part to be copied. */
-export interface PartJob {
-  readonly key: ObjectKey;
+export interface PartJob extends SourceRange {
   readonly uploadId: string;
-  readonly range: PartRange;
-  /** What tells the version of the object that the part must be of. */
-  readonly version: ObjectVersion;
+  /** What the upload was begun for. */
+  readonly proof: PartProof;
 }
 
-export type ObjectVersion = Pick<ObjectHead, 'bytes' | 'etag' | 'lastModified'>;
-
-export interface CopiedPart extends UploadedPart {
-  /** Base64. */
-  readonly md5: string;
-}
+export type CopiedPart = UploadedPart;
 
 /** What copying a part needs of all that copies share. */
 export type PartContext = Pick<
@@ -34,11 +31,17 @@ export type PartContext = Pick<
   'source' | 'destination' | 'budget' | 'partBuffers' | 'counters' | 'retry'
 >;
 
-/** One part, tried again by itself: what the others have done is not lost to a passing fault. */
+/**
+ * One part, tried again by itself: what the others have done is not lost to a passing fault.
+ *
+ * @throws TransferError, also when the destination says that it has got something else
+ */
 export async function copyPart(job: PartJob, context: PartContext): Promise<CopiedPart> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await attemptPart(job, context);
+      const { crc32, ...part } = await attemptPart(job, context);
+      checkPart(part, crc32, job.proof);
+      return part;
     } catch (error) {
       if (!(error instanceof TransferError)) throw error;
       const wait = waitBeforeRetry(error.cause, attempt, context.retry);
@@ -49,52 +52,106 @@ export async function copyPart(job: PartJob, context: PartContext): Promise<Copi
   }
 }
 
-async function attemptPart(
-  { key, uploadId, range: { partNumber, first, last }, version }: PartJob,
-  { source, destination, budget, partBuffers, counters }: PartContext,
-): Promise<CopiedPart> {
-  const bytes = last - first + 1;
-  await budget.take(bytes);
-  const part = partBuffers.take(bytes);
+/** Holds what the destination says about the part against what was sent. */
+function checkPart(
+  { etag, digest }: UploadedPart,
+  crc32: string | undefined,
+  proof: PartProof,
+): void {
+  if (digest.algorithm === 'crc32') {
+    if (crc32 !== undefined && crc32 !== digest.base64) throw wrongChecksum(crc32, digest.base64);
+    return;
+  }
+  const md5 = base64ToHex(digest.base64);
+  if (proof === 'etag' && etag.toLowerCase() !== md5) throw wrongEtag(etag, md5);
+}
+
+async function attemptPart(job: PartJob, context: PartContext): Promise<PartResult> {
+  const { budget } = context;
+  const bytes = lengthOf(job);
+  const isCollected = bytes <= budget.totalBytes;
+  const held = isCollected ? bytes : PASSAGE_BUFFER_BYTES;
+  await budget.take(held);
   try {
-    await at(
-      'source',
-      source.get(key, {
-        range: { first, last },
-        ...(version.etag === '' ? {} : { ifMatch: version.etag }),
-        receive: (head) => {
-          // Stores that ignore If-Match, and objects without an ETag, must not be mixed of two versions either.
-          if (!isSameVersion(head, version)) throw changed(206);
-          return part;
-        },
-      }),
-    ).catch((error: unknown) => {
-      const refused = error instanceof TransferError && error.kind === 'precondition-failed';
-      throw refused ? new TransferError('source', changed(error.cause.status)) : error;
-    });
-    counters.downloadedBytes += bytes;
-    const md5 = md5Base64(part);
-    const uploaded = await at(
-      'destination',
-      destination.uploadPart(key, { uploadId, partNumber, body: part, md5 }),
-    );
-    counters.uploadedBytes += bytes;
-    return { ...uploaded, md5 };
+    return await (isCollected ? collectPart(job, context) : passPart(job, context));
   } finally {
-    partBuffers.giveBack(part);
-    budget.release(bytes);
+    budget.release(held);
   }
 }
 
-function isSameVersion(a: ObjectVersion, b: ObjectVersion): boolean {
-  return a.bytes === b.bytes && a.etag === b.etag && a.lastModified === b.lastModified;
+async function collectPart(
+  job: PartJob,
+  { source, destination, partBuffers, counters }: PartContext,
+): Promise<PartResult> {
+  const bytes = lengthOf(job);
+  const body = partBuffers.take(bytes);
+  try {
+    const running = new RunningDigest(algorithmOf(job.proof));
+    // Memory is slower than CRC32: to hash it all at the end would cost twice as much.
+    await readRange(job, source, () => ({
+      bytes: body,
+      onPiece: (piece) => running.update(piece),
+    }));
+    counters.downloadedBytes += bytes;
+    const digest = running.take();
+    const uploaded = await upload(job, { body, digest }, destination);
+    counters.uploadedBytes += bytes;
+    return uploaded;
+  } finally {
+    partBuffers.giveBack(body);
+  }
 }
 
-function changed(status: number): StoreError {
-  return new StoreError('the object changed while it was copied', {
-    kind: 'precondition-failed',
-    code: 'changed',
-    status,
-    mayHaveLanded: false,
+async function passPart(
+  job: PartJob,
+  { source, destination, counters }: PartContext,
+): Promise<PartResult> {
+  const bytes = lengthOf(job);
+  const digest = await digestOfRange(job, source);
+  let uploading: Promise<PartResult> | undefined;
+  await readRange(job, source, () => {
+    const body = new Passage(bytes, (moved) => {
+      counters.downloadedBytes += moved;
+    });
+    uploading = upload(job, { body, digest }, destination);
+    // Awaited only after the GET, which may take long.
+    uploading.catch(() => {});
+    return body;
+  }).catch(async (error: unknown) => {
+    // The reset of the upload must be out before the part is tried again.
+    await uploading?.catch(() => {});
+    throw error;
   });
+  const uploaded = await (uploading as Promise<PartResult>);
+  counters.uploadedBytes += bytes;
+  return uploaded;
+}
+
+/** Reads the part only to hash it. */
+async function digestOfRange(job: PartJob, source: PartContext['source']): Promise<PartDigest> {
+  const running = new RunningDigest(algorithmOf(job.proof));
+  await readRange(job, source, () => {
+    const passage = new Passage(lengthOf(job), () => {});
+    passage.connectWriter({
+      write: (piece) => {
+        running.update(piece);
+        return true;
+      },
+      fail: () => {},
+    });
+    return passage;
+  });
+  return running.take();
+}
+
+function upload(
+  { key, uploadId, range: { partNumber } }: PartJob,
+  content: { readonly body: Buffer | Passage; readonly digest: PartDigest },
+  destination: PartContext['destination'],
+): Promise<PartResult> {
+  return at('destination', destination.uploadPart(key, { uploadId, partNumber, ...content }));
+}
+
+function lengthOf({ range: { first, last } }: PartJob): number {
+  return last - first + 1;
 }

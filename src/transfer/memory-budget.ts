@@ -16,6 +16,10 @@ export class MemoryBudget {
     this.#totalBytes = totalBytes;
   }
 
+  get totalBytes(): number {
+    return this.#totalBytes;
+  }
+
   /**
    * Takes `bytes` of the budget, in the order of the calls. What is larger than the whole budget is let in
    * alone. Give back the same number with {@link release}; to hold one share while asking for another

@@ -4,7 +4,7 @@
 
 /** https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html */
 const MAX_PARTS = 10_000;
-/** Smallest part of this tool: below it requests cost more than bytes. S3 itself takes 5 MiB. */
+/** A part's length unless another is asked for: below it requests cost more than bytes. S3 itself takes 5 MiB. */
 export const MIN_PART_BYTES = 16 * 1024 ** 2;
 const MIB = 1024 ** 2;
 
@@ -17,15 +17,17 @@ export interface PartRange {
 }
 
 /**
- * Equal parts, the last one shorter; as small as 10,000 parts allow, in whole MiB.
+ * Equal parts, the last one shorter.
  *
- * @param bytes length of the object; at least 1
+ * @param bytes - length of the object; at least 1: an upload without a part makes no object
+ * @param partBytes - 5 MiB to 5 GiB. As much more is taken as 10,000 parts need, in whole MiB
  */
-export function planParts(bytes: number): PartRange[] {
-  const partBytes = Math.max(MIN_PART_BYTES, Math.ceil(bytes / MAX_PARTS / MIB) * MIB);
-  return Array.from({ length: Math.ceil(bytes / partBytes) }, (_, index) => ({
+export function planParts(bytes: number, partBytes: number = MIN_PART_BYTES): PartRange[] {
+  if (bytes < 1) throw new RangeError(`no parts can be made of ${bytes} bytes`);
+  const size = Math.max(partBytes, Math.ceil(bytes / MAX_PARTS / MIB) * MIB);
+  return Array.from({ length: Math.ceil(bytes / size) }, (_, index) => ({
     partNumber: index + 1,
-    first: index * partBytes,
-    last: Math.min(bytes, (index + 1) * partBytes) - 1,
+    first: index * size,
+    last: Math.min(bytes, (index + 1) * size) - 1,
   }));
 }

@@ -39,15 +39,18 @@ export function at<T>(side: Side, exchange: Promise<T>): Promise<T> {
 }
 
 export function wrongEtag(actual: string, expected: string): TransferError {
-  return new TransferError(
-    'destination',
-    new StoreError(`the destination acknowledged ETag ${actual} where ${expected} was sent`, {
-      kind: 'refused',
-      code: 'wrong-etag',
-      status: 200,
-      mayHaveLanded: true,
-    }),
-  );
+  const message = `the destination acknowledged ETag ${actual} where ${expected} was sent`;
+  return wrongAcknowledgement('wrong-etag', message);
+}
+
+export function wrongChecksum(actual: string, expected: string): TransferError {
+  const message = `the destination acknowledged CRC32 ${actual} where ${expected} was sent`;
+  return wrongAcknowledgement('wrong-checksum', message);
+}
+
+function wrongAcknowledgement(code: string, message: string): TransferError {
+  const options = { kind: 'refused', code, status: 200, mayHaveLanded: true } as const;
+  return new TransferError('destination', new StoreError(message, options));
 }
 
 /** What has used up its own attempts must not make the whole object start again as many times. */

@@ -5,32 +5,22 @@
  * oldest also in pieces, so that the log follows closely. Little more is read than is being worked on,
  * and than is taken: a consumer that is slow, or leaves, holds everything back.
  */
-import pLimit from 'p-limit';
 import type { Counters, Outcome, OutcomePage, PlanPage } from '../domain.ts';
 import type { ObjectKey } from '../object-key.ts';
-import type { ObjectStore } from '../s3/object-store.ts';
-import type { CopyContext } from './copy-context.ts';
-import { copyObject } from './copy-object.ts';
-import { copyPart } from './copy-part.ts';
-import { MemoryBudget } from './memory-budget.ts';
+import type { Crew, CrewEvents } from './crew.ts';
 import { OpenPage } from './open-page.ts';
-import { PartBuffers } from './part-buffers.ts';
-import { type RetryPolicy, RunEnding } from './retry.ts';
 
 export interface TransferOptions {
-  readonly source: ObjectStore;
-  readonly destination: ObjectStore;
+  /** Makes what copies; asked once. */
+  readonly crew: (events: CrewEvents) => Crew;
+  /** Of these, the transfer adds what its outcomes are; the rest is the crew's. */
   readonly counters: Counters;
-  /** Objects under way at once; 1 to 4096. As many parts of large objects may be under way besides. */
+  /** Told what the operator should know; each thing once. */
+  readonly warn: (message: string) => void;
+  /** Objects under way at once; 1 to 4096. No more wait than that. */
   readonly threads: number;
-  /** Bytes of collected bodies held at once. */
-  readonly memoryBytes: number;
-  /** Objects longer than this are copied in parts; at most 5 GiB. */
-  readonly multipartThresholdBytes: number;
-  readonly retry: RetryPolicy;
   /** Once aborted, no transfer is begun; those under way are finished and handed on. */
   readonly signal: AbortSignal;
-  readonly now: () => number;
 }
 
 /** Pages that wait to be taken from which on no further is read. */
@@ -40,11 +30,11 @@ const SPLIT_EVERY_MS = 1_000;
 
 export class Transfer {
   readonly #options: TransferOptions;
-  readonly #context: CopyContext;
-  readonly #limit: ReturnType<typeof pLimit>;
+  readonly #crew: Crew;
   /** In key order. */
   readonly #open: OpenPage[] = [];
   readonly #finished: OutcomePage[] = [];
+  readonly #warned = new Set<string>();
   #failure: { readonly error: unknown } | undefined;
   /** Whether {@link run} has ended, be it because its consumer left. */
   #ended = false;
@@ -52,25 +42,24 @@ export class Transfer {
 
   constructor(options: TransferOptions) {
     this.#options = options;
-    this.#limit = pLimit(options.threads);
-    const partLimit = pLimit(options.threads);
-    this.#context = {
-      source: options.source,
-      destination: options.destination,
-      counters: options.counters,
-      budget: new MemoryBudget(options.memoryBytes),
-      partBuffers: new PartBuffers(),
-      retry: options.retry,
-      multipartThresholdBytes: options.multipartThresholdBytes,
-      copyPart: (job, unwanted) =>
-        partLimit(() => {
-          unwanted.throwIfAborted();
-          return copyPart(job, this.#context);
-        }),
-      partWindow: options.threads,
-      now: options.now,
-      learnt: { sourceEtags: 'untried' },
-    };
+    this.#crew = options.crew({
+      onOutcome: (page, index, outcome) => this.#onOutcome(page, index, outcome),
+      onChange: () => this.#onChange(),
+      onWarning: (message) => {
+        if (this.#warned.has(message)) return;
+        this.#warned.add(message);
+        options.warn(message);
+      },
+      onFailure: (error) => {
+        this.#failure ??= { error };
+        this.#stop();
+      },
+    });
+  }
+
+  /** Ends all connections at once, by a reset; returns when that is done. */
+  leave(): void {
+    this.#crew.leave();
   }
 
   /** The key that the log waits for: the first one under way. */
@@ -98,7 +87,7 @@ export class Transfer {
       for (;;) {
         yield* this.#takeFinished();
         // Once stopped, the pages are not waited for: they may themselves wait for what no longer comes.
-        if ((!reading || this.#stopped) && this.#idle) break;
+        if ((!reading || this.#stopped) && this.#crew.idle) break;
         await this.#change();
       }
       clearInterval(splitting);
@@ -109,7 +98,8 @@ export class Transfer {
       this.#options.signal.removeEventListener('abort', onAbort);
       this.#ended = true;
       this.#stop();
-      while (!this.#idle) await this.#change();
+      while (!this.#crew.idle) await this.#change();
+      await this.#crew.close();
     }
     if (this.#failure !== undefined) throw this.#failure.error;
   }
@@ -119,11 +109,6 @@ export class Transfer {
       this.#onRoom();
       yield page;
     }
-  }
-
-  /** Whether no transfer is under way or waits for its turn. */
-  get #idle(): boolean {
-    return this.#limit.activeCount === 0 && this.#limit.pendingCount === 0;
   }
 
   #change(): Promise<void> {
@@ -150,8 +135,7 @@ export class Transfer {
 
   get #hasRoom(): boolean {
     return (
-      this.#limit.pendingCount <= this.#options.threads &&
-      this.#finished.length < MAX_FINISHED_PAGES
+      this.#crew.waiting <= this.#options.threads && this.#finished.length < MAX_FINISHED_PAGES
     );
   }
 
@@ -165,31 +149,19 @@ export class Transfer {
 
   #begin(page: OpenPage): void {
     this.#open.push(page);
-    for (const index of page.transfers()) {
-      void this.#limit(() => this.#transfer(page, index));
-    }
+    this.#crew.copy(page, page.transfers());
     if (page.done) this.#close(page);
   }
 
-  async #transfer(page: OpenPage, index: number): Promise<void> {
-    const { counters } = this.#options;
-    counters.working++;
-    try {
-      const outcome = await copyObject(page.keyAt(index), this.#context);
-      count(outcome, counters);
-      page.finish(index, outcome);
-      if (page.done) this.#close(page);
-    } catch (error) {
-      // Its key has no outcome, like those that were not begun.
-      if (error instanceof RunEnding) return;
-      this.#failure ??= { error };
-      this.#stop();
-    } finally {
-      counters.working--;
-      if (this.#hasRoom) this.#onRoom();
-      // p-limit counts this transfer as active until the promise has been settled.
-      if (this.#limit.pendingCount === 0) setImmediate(() => this.#wake());
-    }
+  #onOutcome(page: OpenPage, index: number, outcome: Outcome): void {
+    count(outcome, this.#options.counters);
+    page.finish(index, outcome);
+    if (page.done) this.#close(page);
+  }
+
+  #onChange(): void {
+    if (this.#hasRoom) this.#onRoom();
+    if (this.#crew.idle) this.#wake();
   }
 
   #close(page: OpenPage): void {
@@ -208,7 +180,7 @@ export class Transfer {
   }
 
   #stop(): void {
-    this.#limit.clearQueue();
+    this.#crew.stop();
     this.#onRoom();
     this.#wake();
   }

@@ -14,6 +14,7 @@ import {
   Connection,
   type Endpoint,
   type ExchangeRequest,
+  type RequestBody,
   TIME_LIMITS,
   type TimeLimits,
 } from './connection.ts';
@@ -47,10 +48,10 @@ export interface SignedRequest {
   readonly query?: readonly (readonly [name: string, value: string])[] | undefined;
   readonly headers?: readonly Header[] | undefined;
   /** Must be covered by a digest header (Content-MD5 or x-amz-checksum-*) or by `payloadHash`. */
-  readonly body?: Buffer | Passage | undefined;
+  readonly body?: RequestBody | undefined;
   /** Hex SHA-256 of the body, where it is to be signed itself. */
   readonly payloadHash?: string | undefined;
-  /** Whether doing it twice is the same as doing it once, answer included. */
+  /** Whether doing it twice is the same as doing it once, answer included; a Passage is never sent twice. */
   readonly repeatable: boolean;
   /** For requests that a server may take minutes to answer, in silence or with blanks until it can. */
   readonly firstByteMs?: number | undefined;
@@ -100,7 +101,6 @@ export class WireClient {
   exchange(request: SignedRequest): Promise<Answer> {
     return this.#exchangeOnce(request).then((answer) => {
       if (answer.head.status !== 403 || !this.#correctClock(answer.head)) return answer;
-      // What has passed through cannot be sent again.
       return request.body instanceof Passage ? answer : this.#exchangeOnce(request);
     });
   }
@@ -127,7 +127,8 @@ export class WireClient {
     };
     const kept = this.#takeIdle();
     if (kept === undefined) return this.#onFresh(exchange);
-    if (!request.repeatable) return this.#on(kept, exchange);
+    // What has passed through cannot be sent again.
+    if (!request.repeatable || request.body instanceof Passage) return this.#on(kept, exchange);
     return this.#on(kept, exchange).catch((error: unknown) => {
       if (!(error instanceof WireError && error.stale)) throw error;
       return this.#onFresh(exchange);
@@ -136,6 +137,8 @@ export class WireClient {
 
   #onFresh(exchange: ExchangeRequest): Promise<Answer> {
     if (!this.#closed) return this.#on(this.#connect(), exchange);
+    // What fills it would wait for ever to be asked for more.
+    if (exchange.body instanceof Passage) exchange.body.breakByWriter();
     const options = { sent: false, stale: false };
     return Promise.reject(new WireError('aborted', 'the client was closed', options));
   }

@@ -10,6 +10,7 @@
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { ChunkedBody } from './chunked-body.ts';
+import { CollectedBody } from './collected-body.ts';
 import { Passage } from './passage.ts';
 import {
   type BodyFraming,
@@ -57,8 +58,15 @@ export const TIME_LIMITS: TimeLimits = {
 
 /** Where an answer's body goes. */
 export type BodyReceiver =
-  /** Straight into `buffer`, whose length must be the body's exactly. */
-  | { readonly kind: 'into'; readonly buffer: Buffer }
+  /**
+   * Straight into `buffer`, whose length must be the body's exactly. `onPiece` is shown each piece of it as
+   * soon as it is there.
+   */
+  | {
+      readonly kind: 'into';
+      readonly buffer: Buffer;
+      readonly onPiece?: ((piece: Buffer) => void) | undefined;
+    }
   /** Collected, at most `limit` bytes; a longer body is cut there and its connection ended. */
   | { readonly kind: 'collect'; readonly limit: number }
   /** Handed on piece by piece; its length must be the body's exactly. */
@@ -66,12 +74,14 @@ export type BodyReceiver =
   /** Not read: the exchange ends with the head, and the connection with it unless there is no body. */
   | { readonly kind: 'stop' };
 
+export type RequestBody = Buffer | CollectedBody | Passage;
+
 export interface ExchangeRequest {
   readonly method: string;
   /** Request line and headers up to and with the empty line, as a byte string. */
   readonly head: string;
   /** Content-Length bytes exactly, or undefined for none. Must not change until the exchange ends. */
-  readonly body: Buffer | Passage | undefined;
+  readonly body: RequestBody | undefined;
   readonly limits: TimeLimits;
   /**
    * Called once, with the final answer's head; a promise holds the body back until it is settled. What it
@@ -89,11 +99,11 @@ export interface Answer {
 }
 
 /** The request body is handed to the socket in slices, so that its progress is seen and an early answer stops it. */
-const WRITE_SLICE_BYTES = 1024 * 1024;
-/** A body up to this size goes out in one write with its head. */
-const JOINED_WRITE_BYTES = 16 * 1024;
+const WRITE_SLICE_BYTES = 256 * 1024;
 const HEAD_END = Buffer.from('\r\n\r\n', 'latin1');
 const READ_BUFFER_BYTES = 64 * 1024;
+/** Most that one read puts into a receiver's buffer: more would have left the processor's cache before it is hashed. */
+const DIRECT_READ_BYTES = 256 * 1024;
 /** Most 1xx answers before the final one: each begins the wait for the first byte anew. */
 const MAX_INTERIM_ANSWERS = 32;
 
@@ -327,17 +337,17 @@ export class Connection {
       this.#sendPassage(exchange, body);
       return;
     }
-    if (body.length <= JOINED_WRITE_BYTES) {
-      const joined = Buffer.allocUnsafe(head.length + body.length);
-      joined.write(head, 0, 'latin1');
-      body.copy(joined, head.length);
+    // Only what is one slice anyway: of a longer write neither progress nor an early answer could be told.
+    const fits = body instanceof CollectedBody && body.length <= WRITE_SLICE_BYTES;
+    const joined = fits ? body.withHead(head) : undefined;
+    if (joined !== undefined) {
       exchange.handedOver = body.length;
       this.#socket.write(joined, () => this.#onFlushed(exchange, body.length));
       return;
     }
     this.#socket.cork();
     this.#socket.write(head, 'latin1');
-    this.#sendSlice(exchange, body);
+    this.#sendSlice(exchange, body instanceof CollectedBody ? body.content : body);
     this.#socket.uncork();
   }
 
@@ -345,7 +355,7 @@ export class Connection {
     const from = exchange.handedOver;
     const slice = body.subarray(from, from + WRITE_SLICE_BYTES);
     exchange.handedOver += slice.length;
-    this.#socket.write(slice, () => this.#onFlushed(exchange, body.length));
+    this.#socket.write(slice, () => this.#onSlice(exchange, body));
   }
 
   #sendPassage(exchange: Exchange, passage: Passage): void {
@@ -367,22 +377,28 @@ export class Connection {
     });
   }
 
-  #onFlushed(exchange: Exchange, bodyBytes: number): void {
+  #onSlice(exchange: Exchange, body: Buffer): void {
     if (this.#exchange !== exchange) return;
-    this.#moved += 1 + Math.min(bodyBytes, WRITE_SLICE_BYTES);
-    if (exchange.handedOver >= bodyBytes) {
-      exchange.flushed = true;
+    if (exchange.handedOver === body.length) {
+      this.#onFlushed(exchange, WRITE_SLICE_BYTES);
       return;
     }
+    this.#moved += WRITE_SLICE_BYTES;
     // After an early answer the rest of the body is not wanted.
-    if (exchange.reading === 'head') this.#sendSlice(exchange, exchange.request.body as Buffer);
+    if (exchange.reading === 'head') this.#sendSlice(exchange, body);
+  }
+
+  /** @param moved - bytes that have gone out now with the end of the request */
+  #onFlushed(exchange: Exchange, moved: number): void {
+    if (this.#exchange !== exchange) return;
+    this.#moved += 1 + moved;
+    exchange.flushed = true;
   }
 
   /** @returns false to stop reading until the socket is resumed */
   #onRead(bytesRead: number, buffer: Uint8Array): boolean {
     if (this.#direct) {
-      (this.#exchange as Exchange).received += bytesRead;
-      this.#moved += bytesRead;
+      this.#onDirect(this.#exchange as Exchange, bytesRead);
     } else {
       this.#onBytes(Buffer.from(buffer.buffer, buffer.byteOffset, bytesRead));
     }
@@ -392,6 +408,13 @@ export class Connection {
       next?.reading === 'deciding' ||
       (next?.receiver?.kind === 'pass' && next.receiver.passage.full)
     );
+  }
+
+  #onDirect(exchange: Exchange, bytesRead: number): void {
+    const from = exchange.received;
+    exchange.received += bytesRead;
+    this.#moved += bytesRead;
+    showPiece(exchange, from);
   }
 
   /**
@@ -410,7 +433,9 @@ export class Connection {
       exchange.received < exchange.receiver.buffer.length - 1
     ) {
       this.#direct = true;
-      this.#readInto = exchange.receiver.buffer.subarray(exchange.received, -1);
+      const { receiver, received } = exchange;
+      const end = Math.min(received + DIRECT_READ_BYTES, receiver.buffer.length - 1);
+      this.#readInto = receiver.buffer.subarray(received, end);
     } else {
       this.#direct = false;
       this.#readInto = readBuffer();
@@ -510,7 +535,11 @@ export class Connection {
   }
 
   #resume(exchange: Exchange, receiver: BodyReceiver): void {
-    if (this.#exchange !== exchange) return;
+    if (this.#exchange !== exchange) {
+      // Whoever waits for what the passage brings must learn that nothing comes.
+      if (receiver.kind === 'pass') receiver.passage.breakByReader(new Error('its source is gone'));
+      return;
+    }
     const { held } = exchange;
     exchange.held = [];
     try {
@@ -581,10 +610,13 @@ export class Connection {
     if (this.#exchange !== exchange) return;
     const receiver = exchange.receiver as BodyReceiver;
     switch (receiver.kind) {
-      case 'into':
-        content.copy(receiver.buffer, exchange.received);
+      case 'into': {
+        const from = exchange.received;
+        content.copy(receiver.buffer, from);
         exchange.received += content.length;
+        showPiece(exchange, from);
         return;
+      }
       case 'pass': {
         exchange.received += content.length;
         // The first piece lies in the buffer that all connections share; TLS brings each in one of its own.
@@ -673,6 +705,11 @@ export class Connection {
     this.#socket.destroy();
     this.onClosed();
   }
+}
+
+/** Shows an `into` receiver what has arrived in its buffer. */
+function showPiece({ receiver, received }: Exchange, from: number): void {
+  if (receiver?.kind === 'into') receiver.onPiece?.(receiver.buffer.subarray(from, received));
 }
 
 /** Begins to count the bytes of a throughput window. */

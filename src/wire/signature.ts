@@ -7,6 +7,7 @@
  * @see https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
  */
 import { createHmac, hash } from 'node:crypto';
+import { HmacSha256 } from './hmac.ts';
 
 export interface Credentials {
   readonly accessKey: string;
@@ -43,7 +44,7 @@ export class Signer {
   #second = -1;
   #timestamp = '';
   #scope = '';
-  #signingKey: Buffer = Buffer.alloc(0);
+  #signingKey = new HmacSha256(Buffer.alloc(0));
 
   constructor(credentials: Credentials, region: string) {
     this.#credentials = credentials;
@@ -64,8 +65,9 @@ export class Signer {
     if (this.#credentials.sessionToken !== undefined) {
       added.push(['x-amz-security-token', this.#credentials.sessionToken]);
     }
-    const signed: Header[] = [['host', request.host], ...request.headers, ...added];
-    signed.sort(byName);
+    const signed: Header[] = [['host', request.host]];
+    for (const header of request.headers) insertByName(signed, header);
+    for (const header of added) insertByName(signed, header);
     let canonicalHeaders = '';
     let signedHeaders = '';
     for (const [name, value] of signed) {
@@ -74,7 +76,7 @@ export class Signer {
     }
     const canonicalRequest = `${request.method}\n${request.path}\n${request.query}\n${canonicalHeaders}\n${signedHeaders}\n${request.payloadHash}`;
     const stringToSign = `AWS4-HMAC-SHA256\n${this.#timestamp}\n${this.#scope}\n${sha256Hex(canonicalRequest)}`;
-    const signature = createHmac('sha256', this.#signingKey).update(stringToSign).digest('hex');
+    const signature = this.#signingKey.hex(stringToSign);
     added.push([
       'authorization',
       `AWS4-HMAC-SHA256 Credential=${this.#credentials.accessKey}/${this.#scope}, SignedHeaders=${signedHeaders}, Signature=${signature}`,
@@ -92,8 +94,19 @@ export class Signer {
     if (scope === this.#scope) return;
     this.#scope = scope;
     const dayKey = hmac(`AWS4${this.#credentials.secret}`, day);
-    this.#signingKey = hmac(hmac(hmac(dayKey, this.#region), 's3'), 'aws4_request');
+    this.#signingKey = new HmacSha256(hmac(hmac(hmac(dayKey, this.#region), 's3'), 'aws4_request'));
   }
+}
+
+/** A handful is sorted so in less time than `sort` takes to begin. Of one name, they stay in the order they came. */
+function insertByName(sorted: Header[], header: Header): void {
+  let at = sorted.length;
+  for (let before = sorted[at - 1]; before !== undefined && before[0] > header[0]; ) {
+    sorted[at] = before;
+    at--;
+    before = sorted[at - 1];
+  }
+  sorted[at] = header;
 }
 
 /** The order of headers, and of query parameters, in what is signed: by the bytes of their names. */

@@ -5,7 +5,7 @@
 import { hash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import type { ObjectKey } from '../../src/object-key.ts';
-import { digestsOf, prepareMigration } from './migration.ts';
+import { digestsOf, type Migration, prepareMigration } from './migration.ts';
 
 const MIB = 1024 ** 2;
 const PART_BYTES = 16 * MIB;
@@ -30,7 +30,7 @@ describe('a large object', () => {
     await migration.listKeys();
     const version = `"${source.bucket.get('films/long' as ObjectKey)?.etag}"`;
 
-    expect(await migration.run()).toMatchObject({ exitCode: 0 });
+    expect(await migration.run({ cores: 1 })).toMatchObject({ exitCode: 0 });
 
     const reads = source.script.requests.filter(({ headers }) => headers.has('range'));
     expect(reads.map(({ headers }) => headers.get('range'))).toEqual([
@@ -42,8 +42,8 @@ describe('a large object', () => {
       new Set([version]),
     );
     const { script, bucket } = destination;
-    const parts = script.requests.filter(({ operation }) => operation === 'UploadPart');
-    expect(parts.map(({ headers }) => headers.get('content-md5')).filter(Boolean)).toHaveLength(3);
+    const digests = partsIn(migration).map(({ headers }) => headers.get('x-amz-checksum-crc32'));
+    expect(digests.filter(Boolean)).toHaveLength(3);
     const completed = script.requests.find(
       ({ operation }) => operation === 'CompleteMultipartUpload',
     );
@@ -52,7 +52,7 @@ describe('a large object', () => {
     expect(digestsOf(destination)).toEqual(digestsOf(source));
     for (const key of bucket.keys()) expect(bucket.get(key)?.headers).toEqual(headers);
     const [long = '', short = ''] = await migration.migrateLog();
-    expect(long).toMatch(/^films\/long,copied,41943040,[0-9a-f]{32}-3,etag-parts$/);
+    expect(long).toMatch(/^films\/long,copied,41943040,[0-9a-f]{32}-3,crc32-parts$/);
     expect(short).toMatch(/^films\/short,copied,16777216,[0-9a-f]{32},md5$/);
   });
 
@@ -131,9 +131,64 @@ it('--multipart-threshold: a longer object goes in parts even where its ETag is 
 
   expect(await migration.run({ 'multipart-threshold': '16MiB' })).toMatchObject({ exitCode: 0 });
 
-  expect(destination.script.count('UploadPart')).toBe(2);
+  expect(partsIn(migration)).toHaveLength(2);
   expect(destination.script.count('PutObject', 'films/short')).toBe(1);
   expect(digestsOf(destination)).toEqual(digestsOf(source));
+});
+
+it('--part-size: parts are as long as they are asked to be', async () => {
+  const migration = await prepareMigration();
+  const { source, destination } = migration;
+  source.put('films/long', largeBody(17 * MIB), IN_PARTS);
+  await migration.listKeys();
+
+  expect(await migration.run({ 'part-size': '6MiB' })).toMatchObject({ exitCode: 0 });
+
+  const lengths = partsIn(migration).map(({ headers }) => Number(headers.get('content-length')));
+  expect(lengths.toSorted((a, b) => b - a)).toEqual([6 * MIB, 6 * MIB, 5 * MIB]);
+  expect(digestsOf(destination)).toEqual(digestsOf(source));
+});
+
+describe('small objects', () => {
+  it('keep moving while large ones before them take their time', async () => {
+    const migration = await prepareMigration();
+    const { source, destination } = migration;
+    for (const reel of [1, 2, 3, 4]) source.put(`a/${reel}`, largeBody(36 * MIB), IN_PARTS);
+    const photos = await migration.givenPhotos(200);
+    await migration.listKeys();
+    // No part is done before the last photo is there.
+    destination.script
+      .on('UploadPart')
+      .where(({ headers }) => Number(headers.get('content-length')) >= MIB)
+      .before(() => destination.script.seen('PutObject', photos.length));
+
+    expect(await migration.run({ threads: 4, cores: 1 })).toMatchObject({ exitCode: 0 });
+
+    expect(digestsOf(destination)).toEqual(digestsOf(source));
+  });
+});
+
+describe('a destination that verifies no digest of a part', () => {
+  it('is warned of, and its large objects are said to be known by their length only', async () => {
+    const migration = await prepareMigration();
+    const { source, destination } = migration;
+    source.put('films/1', largeBody(17 * MIB), IN_PARTS);
+    source.put('films/2', largeBody(17 * MIB), IN_PARTS);
+    await migration.listKeys();
+    destination.script.on('CreateMultipartUpload').ignoreHeaders('x-amz-checksum-algorithm');
+    destination.script
+      .on('UploadPart')
+      .where(({ headers }) => Number(headers.get('content-length')) < 1024)
+      .ignoreHeaders('x-amz-checksum-crc32', 'content-md5')
+      .etag('0x8D');
+
+    const { exitCode, stderr } = await migration.run({ cores: 2 });
+
+    expect(exitCode).toBe(0);
+    expect(stderr.split('verifies neither the CRC32 nor the MD5')).toHaveLength(2);
+    for (const line of await migration.migrateLog()) expect(line).toMatch(/,length-only$/);
+    expect(digestsOf(destination)).toEqual(digestsOf(source));
+  });
 });
 
 describe('--memory', () => {
@@ -154,9 +209,12 @@ describe('--memory', () => {
       .on('GetObject')
       .where(({ headers }) => headers.has('range'))
       .before(({ request }) => asked(lengthOf(request.headers.get('range'))));
-    destination.script.on('UploadPart').after(({ request }) => {
-      heldBytes -= Number(request.headers.get('content-length'));
-    });
+    destination.script
+      .on('UploadPart')
+      .where(({ headers }) => Number(headers.get('content-length')) >= MIB)
+      .after(({ request }) => {
+        heldBytes -= Number(request.headers.get('content-length'));
+      });
 
     expect(await migration.run({ memory: '32MiB', threads: 16 })).toMatchObject({ exitCode: 0 });
 
@@ -164,6 +222,13 @@ describe('--memory', () => {
     expect(digestsOf(destination)).toEqual(digestsOf(source));
   });
 });
+
+/** The parts of objects: what is sent to find out whether digests are verified is refused. */
+function partsIn({ destination }: Migration) {
+  return destination.script.requests.filter(
+    ({ operation, status }) => operation === 'UploadPart' && status === 200,
+  );
+}
 
 function lengthOf(range: string | undefined): number {
   const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(range ?? '') ?? [];

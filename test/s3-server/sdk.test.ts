@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
+import { crc32 } from 'node:zlib';
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
@@ -45,6 +46,12 @@ afterAll(async () => {
 
 function md5(...bodies: Buffer[]): Buffer {
   return createHash('md5').update(Buffer.concat(bodies)).digest();
+}
+
+function crc32Base64(body: Buffer): string {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(crc32(body));
+  return bytes.toString('base64');
 }
 
 describe('a bucket', () => {
@@ -254,6 +261,48 @@ describe('a multipart upload', () => {
     await expect(client.send(new CompleteMultipartUploadCommand(completion))).rejects.toMatchObject(
       { name: 'NoSuchUpload' },
     );
+  });
+
+  it('made for a checksum has one of its parts, which each must carry and the completion name', async () => {
+    const key = 'films/checked.mov';
+    const { UploadId } = await client.send(
+      new CreateMultipartUploadCommand({ Bucket, Key: key, ChecksumAlgorithm: 'CRC32' }),
+    );
+    const part = { Bucket, Key: key, UploadId, PartNumber: 1 };
+    const put = (checksum: object) =>
+      client.send(new UploadPartCommand({ ...part, Body: 'only part', ...checksum }));
+    const ChecksumCRC32 = crc32Base64(Buffer.from('only part'));
+    await expect(put({ ChecksumCRC32: 'AAAAAA==' })).rejects.toMatchObject({ name: 'BadDigest' });
+    await expect(put({ ChecksumAlgorithm: 'SHA256' })).rejects.toMatchObject({
+      name: 'InvalidRequest',
+    });
+    const { ETag, ChecksumCRC32: told } = await put({ ChecksumCRC32 });
+    expect(told).toBe(ChecksumCRC32);
+    const complete = (checksum: object) =>
+      client.send(
+        new CompleteMultipartUploadCommand({
+          Bucket,
+          Key: key,
+          UploadId,
+          MultipartUpload: { Parts: [{ PartNumber: 1, ETag, ...checksum }] },
+        }),
+      );
+    await expect(complete({})).rejects.toMatchObject({ name: 'InvalidRequest' });
+    await expect(complete({ ChecksumCRC32: 'AAAAAA==' })).rejects.toMatchObject({
+      name: 'InvalidPart',
+    });
+    const composite = `${crc32Base64(Buffer.from(ChecksumCRC32, 'base64'))}-1`;
+    expect(await complete({ ChecksumCRC32 })).toMatchObject({ ChecksumCRC32: composite });
+    expect(
+      await client.send(new HeadObjectCommand({ Bucket, Key: key, ChecksumMode: 'ENABLED' })),
+    ).toMatchObject({ ChecksumCRC32: composite, ChecksumType: 'COMPOSITE' });
+  });
+
+  it('is not made for a checksum that S3 does not have', async () => {
+    const begun = client.send(
+      new CreateMultipartUploadCommand({ Bucket, Key, ChecksumAlgorithm: 'CRC16' as 'CRC32' }),
+    );
+    await expect(begun).rejects.toMatchObject({ name: 'InvalidRequest' });
   });
 
   it('keeps the numbers of its parts when some are missing', async () => {

@@ -35,6 +35,7 @@ describe.each<[string, Addressing, Partial<S3ServerOptions>]>([
 const key = keyFromText('lake.jpg');
 const body = Buffer.from('still water');
 const md5 = hash('md5', body, 'base64');
+const digest = { algorithm: 'md5', base64: md5 } as const;
 
 let server: S3Server;
 let script: FaultScript;
@@ -110,7 +111,7 @@ describe('an answer that cannot be trusted is refused:', () => {
     const writing =
       operation === 'PutObject'
         ? store.putNew(other, { body, metadata: [], md5 })
-        : store.uploadPart(other, { uploadId, partNumber: 1, body, md5 });
+        : store.uploadPart(other, { uploadId, partNumber: 1, body, digest });
     await expect(writing).rejects.toMatchObject({ kind: 'not-s3', mayHaveLanded: true });
   });
 
@@ -262,7 +263,7 @@ it('sends every write with its digest and the condition', async () => {
   await put();
   const other = keyFromText('parts');
   const uploadId = await store.createMultipartUpload(other, []);
-  const parts = [await store.uploadPart(other, { uploadId, partNumber: 1, body, md5 })];
+  const parts = [await store.uploadPart(other, { uploadId, partNumber: 1, body, digest })];
   await store.completeNew(other, { uploadId, parts });
   const [whole, , part, complete] = script.requests.map(({ headers }) => headers);
   expect(whole?.get('if-none-match')).toBe('*');
@@ -290,7 +291,7 @@ it('waits for a completion that the store fills with blanks, as S3 does', async 
   const limits = { ...TIME_LIMITS, idleMs: 1, throughputMinBytes: 1 << 20, throughputWindowMs: 1 };
   const patient = storeOn(server, { limits });
   const uploadId = await store.createMultipartUpload(key, []);
-  const parts = [await store.uploadPart(key, { uploadId, partNumber: 1, body, md5 })];
+  const parts = [await store.uploadPart(key, { uploadId, partNumber: 1, body, digest })];
   script
     .on('CompleteMultipartUpload')
     .trickle({ bytes: 30, everyMs: 150 })

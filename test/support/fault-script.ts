@@ -303,10 +303,14 @@ export class FaultRule {
 
   /** Does as if If-Match and If-None-Match had not been sent. */
   ignoreConditions(): this {
+    return this.ignoreHeaders('if-match', 'if-none-match');
+  }
+
+  /** Does as if these headers had not been sent, by lower-case name; a digest among them is not verified. */
+  ignoreHeaders(...names: readonly string[]): this {
     return this.#add((exchange, next) => {
       const headers = new Map(exchange.request.headers);
-      headers.delete('if-match');
-      headers.delete('if-none-match');
+      for (const name of names) headers.delete(name);
       return next({ request: { ...exchange.request, headers } });
     });
   }

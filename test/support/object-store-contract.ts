@@ -4,9 +4,16 @@
  * registers the contract, and then is tested too.
  */
 import { hash } from 'node:crypto';
+import { crc32 } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { keyFromText, type ObjectKey } from '../../src/object-key.ts';
-import type { ObjectHead, ObjectStore, StoreErrorKind } from '../../src/s3/object-store.ts';
+import type {
+  ObjectHead,
+  ObjectStore,
+  PartDigest,
+  StoreErrorKind,
+} from '../../src/s3/object-store.ts';
+import { Passage } from '../../src/wire/passage.ts';
 import type { Header } from '../../src/wire/signature.ts';
 
 /** Awkward keys by name, each with another key that a careless party would take for the same. */
@@ -96,6 +103,23 @@ export interface ContractOptions {
 
 const md5 = (body: Buffer): string => hash('md5', body, 'base64');
 const md5Hex = (body: Buffer): string => hash('md5', body, 'hex');
+
+/** Digests of a part by their algorithm. */
+const DIGESTS = {
+  md5: (body: Buffer): PartDigest => ({ algorithm: 'md5', base64: md5(body) }),
+  crc32: (body: Buffer): PartDigest => ({
+    algorithm: 'crc32',
+    base64: crc(body).toString('base64'),
+  }),
+};
+
+/** The bytes of a CRC32. */
+function crc(...bodies: Buffer[]): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(bodies.reduce((value, body) => crc32(body, value), 0));
+  return bytes;
+}
+
 const put = (store: ObjectStore, key: ObjectKey, body: Buffer, metadata: readonly Header[] = []) =>
   store.putNew(key, { body, metadata, md5: md5(body) });
 
@@ -223,7 +247,7 @@ export function objectStoreContract({
       ];
       const uploadId = await store.createMultipartUpload(key, metadata);
       const body = Buffer.from('only part');
-      const part = { uploadId, partNumber: 1, body, md5: md5(body) };
+      const part = { uploadId, partNumber: 1, body, digest: DIGESTS.md5(body) };
       const parts = [await store.uploadPart(key, part)];
       await store.completeNew(key, { uploadId, parts });
       expect(sorted((await store.head(key)).metadata)).toEqual(metadata);
@@ -279,6 +303,15 @@ export function objectStoreContract({
       });
       expect(part).toEqual(body.subarray(first, last + 1));
       expect(object.etag).toBe(md5Hex(body));
+    });
+
+    it('shows the content to whoever watches the buffer, piece by piece', async () => {
+      const bytes = Buffer.alloc(10);
+      const pieces: string[] = [];
+      const onPiece = (piece: Buffer) => void pieces.push(piece.toString());
+      expect((await store.get(key, { receive: () => ({ bytes, onPiece }) })).body).toBe(bytes);
+      expect(pieces.join('')).toBe(body.toString());
+      expect(bytes).toEqual(body);
     });
 
     it('gives the content of an empty object', async () => {
@@ -355,79 +388,130 @@ export function objectStoreContract({
     });
   });
 
-  describe('creating an object of parts', () => {
-    const bodies = [Buffer.alloc(minPartBytes, 'one'), Buffer.from('two')];
-    const whole = Buffer.concat(bodies);
-    const wholeEtag = `${md5Hex(Buffer.concat(bodies.map((body) => hash('md5', body, 'buffer'))))}-2`;
+  describe.each<PartDigest['algorithm']>(['md5', 'crc32'])(
+    'creating an object of parts with %s',
+    (algorithm) => {
+      const digestOf = DIGESTS[algorithm];
+      const partKey = (name: string) => keyFromText(`parts/${algorithm}/${name}`);
+      const bodies = [Buffer.alloc(minPartBytes, 'one'), Buffer.from('two')];
+      const whole = Buffer.concat(bodies);
+      const wholeEtag = `${md5Hex(Buffer.concat(bodies.map((body) => hash('md5', body, 'buffer'))))}-2`;
 
-    async function upload(key: ObjectKey) {
-      const uploadId = await store.createMultipartUpload(key, []);
-      const parts = await Promise.all(
-        bodies.map((body, index) =>
-          store.uploadPart(key, { uploadId, partNumber: index + 1, body, md5: md5(body) }),
-        ),
-      );
-      return { uploadId, parts };
-    }
-
-    it('joins them in order under an ETag made of theirs', async () => {
-      const key = keyFromText('parts/whole');
-      const made = await upload(key);
-      expect(made.parts).toEqual(
-        bodies.map((body, index) => ({ partNumber: index + 1, etag: md5Hex(body) })),
-      );
-      const done = await store.completeNew(key, made);
-      expect(done).toEqual({ etag: wholeEtag, etagMayBeMd5: false });
-      expect(await store.head(key)).toMatchObject({
-        bytes: whole.length,
-        etag: wholeEtag,
-        etagMayBeMd5: false,
-      });
-      expect(whole.equals(await read(store, key))).toBe(true);
-    });
-
-    it('leaves what is there already, and the upload, as they are', async () => {
-      const key = keyFromText('parts/existing');
-      const made = await upload(key);
-      await put(store, key, Buffer.from('first'));
-      await expect(store.completeNew(key, made)).rejects.toEqual(ofKind('precondition-failed'));
-      expect(await read(store, key)).toEqual(Buffer.from('first'));
-      await expect(store.completeNew(key, made)).rejects.toEqual(ofKind('precondition-failed'));
-      await store.abortMultipartUpload(key, made.uploadId);
-    });
-
-    it('is won by one of many at once', async () => {
-      const key = keyFromText('parts/race');
-      const uploads = await Promise.all([upload(key), upload(key), upload(key)]);
-      const results = await Promise.allSettled(uploads.map((made) => store.completeNew(key, made)));
-      expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
-      for (const result of results) {
-        if (result.status === 'fulfilled') continue;
-        expect(result.reason).toEqual(ofKind('precondition-failed', 'conflict'));
+      async function upload(key: ObjectKey) {
+        const uploadId = await store.createMultipartUpload(key, [], algorithm);
+        const parts = await Promise.all(
+          bodies.map((body, index) => {
+            const part = { uploadId, partNumber: index + 1, body, digest: digestOf(body) };
+            return store.uploadPart(key, part);
+          }),
+        );
+        return { uploadId, parts };
       }
-      for (const { uploadId } of uploads) await store.abortMultipartUpload(key, uploadId);
-      expect(whole.equals(await read(store, key))).toBe(true);
-    });
 
-    it('refuses a part whose digest tells of other bytes', async () => {
-      const key = keyFromText('parts/bad-digest');
-      const uploadId = await store.createMultipartUpload(key, []);
-      const part = { uploadId, partNumber: 1, body: Buffer.from('these'), md5: md5(whole) };
-      await expect(store.uploadPart(key, part)).rejects.toEqual(ofKind('bad-digest'));
-      const parts = [{ partNumber: 1, etag: md5Hex(part.body) }];
-      await expect(store.completeNew(key, { uploadId, parts })).rejects.toEqual(ofKind('refused'));
-      await store.abortMultipartUpload(key, uploadId);
-    });
+      it('joins them in order under an ETag made of theirs', async () => {
+        const key = partKey('whole');
+        const made = await upload(key);
+        expect(made.parts).toMatchObject(
+          bodies.map((body, index) => ({
+            partNumber: index + 1,
+            etag: md5Hex(body),
+            digest: digestOf(body),
+          })),
+        );
+        const done = await store.completeNew(key, made);
+        expect(done).toMatchObject({ etag: wholeEtag, etagMayBeMd5: false });
+        expect(await store.head(key)).toMatchObject({
+          bytes: whole.length,
+          etag: wholeEtag,
+          etagMayBeMd5: false,
+        });
+        expect(whole.equals(await read(store, key))).toBe(true);
+      });
 
-    it('comes to nothing when it is aborted, once or twice', async () => {
-      const key = keyFromText('parts/aborted');
-      const made = await upload(key);
-      await store.abortMultipartUpload(key, made.uploadId);
-      await store.abortMultipartUpload(key, made.uploadId);
-      await expect(store.completeNew(key, made)).rejects.toEqual(ofKind('no-such-upload'));
-      await expect(store.head(key)).rejects.toEqual(ofKind('not-found'));
-    });
-  });
+      it('tells no CRC32 but the right ones', async () => {
+        const key = partKey('checksums');
+        const made = await upload(key);
+        for (const [index, { crc32: told }] of made.parts.entries()) {
+          expect([undefined, crc(bodies[index] as Buffer).toString('base64')]).toContain(told);
+        }
+        const done = await store.completeNew(key, made);
+        const composite = crc(Buffer.concat(bodies.map((body) => crc(body)))).toString('base64');
+        expect([
+          undefined,
+          `${composite}-2`,
+          composite,
+          crc(...bodies).toString('base64'),
+        ]).toContain(done.crc32);
+      });
+
+      it('takes a part that passes through, and replaces an earlier one', async () => {
+        const key = partKey('passage');
+        const source = partKey('passage source');
+        const body = Buffer.alloc(1024 ** 2 + 1, 'passing ');
+        await put(store, source, body);
+        const uploadId = await store.createMultipartUpload(key, [], algorithm);
+        const part = { uploadId, partNumber: 1 };
+        const earlier = Buffer.from('earlier');
+        await store.uploadPart(key, { ...part, body: earlier, digest: digestOf(earlier) });
+        const passage = new Passage(body.length, () => {});
+        const uploading = store.uploadPart(key, { ...part, body: passage, digest: digestOf(body) });
+        await store.get(source, { receive: () => passage });
+        await store.completeNew(key, { uploadId, parts: [await uploading] });
+        expect(body.equals(await read(store, key))).toBe(true);
+      });
+
+      it('leaves what is there already, and the upload, as they are', async () => {
+        const key = partKey('existing');
+        const made = await upload(key);
+        await put(store, key, Buffer.from('first'));
+        await expect(store.completeNew(key, made)).rejects.toEqual(ofKind('precondition-failed'));
+        expect(await read(store, key)).toEqual(Buffer.from('first'));
+        await expect(store.completeNew(key, made)).rejects.toEqual(ofKind('precondition-failed'));
+        await store.abortMultipartUpload(key, made.uploadId);
+      });
+
+      it('is won by one of many at once', async () => {
+        const key = partKey('race');
+        const uploads = await Promise.all([upload(key), upload(key), upload(key)]);
+        const results = await Promise.allSettled(
+          uploads.map((made) => store.completeNew(key, made)),
+        );
+        expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+        for (const result of results) {
+          if (result.status === 'fulfilled') continue;
+          expect(result.reason).toEqual(ofKind('precondition-failed', 'conflict'));
+        }
+        for (const { uploadId } of uploads) await store.abortMultipartUpload(key, uploadId);
+        expect(whole.equals(await read(store, key))).toBe(true);
+      });
+
+      it('refuses a part whose digest tells of other bytes', async () => {
+        const key = partKey('bad-digest');
+        const uploadId = await store.createMultipartUpload(key, [], algorithm);
+        const part = {
+          uploadId,
+          partNumber: 1,
+          body: Buffer.from('these'),
+          digest: digestOf(whole),
+        };
+        await expect(store.uploadPart(key, part)).rejects.toEqual(ofKind('bad-digest'));
+        const parts = [{ partNumber: 1, etag: md5Hex(part.body), digest: digestOf(part.body) }];
+        await expect(store.completeNew(key, { uploadId, parts })).rejects.toEqual(
+          ofKind('refused'),
+        );
+        await store.abortMultipartUpload(key, uploadId);
+      });
+
+      it('comes to nothing when it is aborted, once or twice', async () => {
+        const key = partKey('aborted');
+        const made = await upload(key);
+        await store.abortMultipartUpload(key, made.uploadId);
+        await store.abortMultipartUpload(key, made.uploadId);
+        await expect(store.completeNew(key, made)).rejects.toEqual(ofKind('no-such-upload'));
+        await expect(store.head(key)).rejects.toEqual(ofKind('not-found'));
+      });
+    },
+  );
 
   describe('what fails', () => {
     const key = keyFromText('failing/absent');

@@ -8,7 +8,8 @@ import { keyFromText } from '../../src/object-key.ts';
 import type { CopyContext } from '../../src/transfer/copy-context.ts';
 import { MemoryBudget } from '../../src/transfer/memory-budget.ts';
 import { MIN_PART_BYTES } from '../../src/transfer/part-plan.ts';
-import type { FaultScript } from '../support/fault-script.ts';
+import type { PartProof } from '../../src/transfer/part-proof.ts';
+import type { FaultScript, SeenRequest } from '../support/fault-script.ts';
 import { NOW, startTwoServers, type TwoServers } from './two-servers.ts';
 
 const film = keyFromText('2019/film.mp4');
@@ -44,11 +45,14 @@ const dropUploads = (): void => {
   const { bucket } = servers.destination;
   for (const upload of bucket.uploads()) bucket.abortUpload(upload);
 };
-const copyShort = (changes: Partial<CopyContext> = {}) => {
+/** What the destination verifies is known from an earlier object: begin-upload.test.ts is about that. */
+const copyFilm = (changes: Partial<CopyContext> = {}, partProof: PartProof = 'crc32') =>
+  servers.copy(film, { learnt: { sourceEtags: 'untried', partProof }, ...changes });
+const copyShort = (changes: Partial<CopyContext> = {}, partProof: PartProof = 'crc32') => {
   if (servers.source.bodyOf(film) === undefined) servers.source.bucket.put(film, { body: short });
-  return servers.copy(film, { multipartThresholdBytes: 0, ...changes });
+  return copyFilm({ multipartThresholdBytes: 0, ...changes }, partProof);
 };
-const copied = (detail = 'etag-parts') => ({
+const copied = (detail = 'crc32-parts') => ({
   kind: 'copied',
   key: film,
   bytes: short.length,
@@ -66,12 +70,12 @@ describe('a large object', () => {
   it('is copied in parts of one version, each with its digest', async () => {
     servers.source.bucket.put(film, { body: long });
     const parts = [0, 1, 2].map((n) => long.subarray(n * MIN_PART_BYTES, (n + 1) * MIN_PART_BYTES));
-    expect(await servers.copy(film)).toEqual({
+    expect(await copyFilm()).toEqual({
       kind: 'copied',
       key: film,
       bytes: long.length,
       etag: multipartEtag(parts),
-      detail: 'etag-parts',
+      detail: 'crc32-parts',
     });
     expect(arrived()?.equals(long)).toBe(true);
     const ranges = source.requests.filter(({ headers }) => headers.has('range'));
@@ -80,7 +84,7 @@ describe('a large object', () => {
     );
     for (const { headers } of ranges) expect(headers.get('if-match')).toBe(`"${longEtag}"`);
     for (const { operation, headers } of destination.requests) {
-      if (operation === 'UploadPart') expect(headers.has('content-md5')).toBe(true);
+      if (operation === 'UploadPart') expect(headers.has('x-amz-checksum-crc32')).toBe(true);
       if (operation === 'CompleteMultipartUpload') expect(headers.get('if-none-match')).toBe('*');
     }
     expect(destination.count('AbortMultipartUpload')).toBe(0);
@@ -98,7 +102,7 @@ describe('a large object', () => {
   ] as const)('of %i bytes is written by %s', async (bytes, operation, parts) => {
     const body = long.subarray(0, bytes);
     servers.source.bucket.put(film, { body });
-    expect(await servers.copy(film)).toMatchObject({ kind: 'copied', bytes });
+    expect(await copyFilm()).toMatchObject({ kind: 'copied', bytes });
     expect(arrived()?.equals(body)).toBe(true);
     expect(destination.count(operation)).toBe(1);
     expect(destination.count('UploadPart')).toBe(parts);
@@ -106,7 +110,7 @@ describe('a large object', () => {
 
   it('keeps its ETag when the source was made of the same parts', async () => {
     const stored = servers.source.bucket.put(film, { body: long, partBytes: MIN_PART_BYTES });
-    expect(await servers.copy(film)).toMatchObject({ etag: stored.etag });
+    expect(await copyFilm()).toMatchObject({ etag: stored.etag });
   });
 
   it('takes its metadata along', async () => {
@@ -135,17 +139,44 @@ describe('a large object', () => {
   });
 
   it('whose parts have ETags that are no MD5s is copied by their digests', async () => {
+    answerForeignEtags();
+    expect(await copyShort()).toMatchObject({ etag: 'r2-2', detail: 'crc32-parts' });
+  });
+
+  it('whose parts have ETags that are no MD5s is not proven by their MD5s', async () => {
+    answerForeignEtags();
+    expect(await copyShort({}, 'md5')).toMatchObject({ etag: 'r2-2', detail: 'length-only' });
+  });
+
+  it('is held to the ETag that the MD5s of its parts make', async () => {
+    expect(await copyShort({}, 'md5')).toEqual(copied('etag-parts'));
+    expect(destination.requests.some(({ headers }) => headers.has('content-md5'))).toBe(true);
+  });
+
+  it('is not proven where nothing is verified', async () => {
+    expect(await copyShort({}, 'none')).toEqual(copied('length-only'));
+  });
+
+  it('is cut into parts of the length asked for', async () => {
+    servers.source.bucket.put(film, { body: long.subarray(0, MIN_PART_BYTES) });
+    const partBytes = 5 * 1024 ** 2;
+    await copyShort({ partBytes });
+    const { parts } = servers.destination.bucket.get(film) ?? {};
+    expect(parts?.map(({ bytes }) => bytes)).toEqual([
+      partBytes,
+      partBytes,
+      partBytes,
+      MIN_PART_BYTES - 3 * partBytes,
+    ]);
+  });
+
+  const answerForeignEtags = (): void => {
     destination.on('UploadPart').etag('0x8D');
     destination
       .on('CompleteMultipartUpload')
       .alter(() => completion('"r2-2"'))
       .after(() => dropUploads());
-    expect(await copyShort()).toMatchObject({
-      kind: 'copied',
-      etag: 'r2-2',
-      detail: 'length-only',
-    });
-  });
+  };
 
   const completion = (etag: string) => ({
     status: 200,
@@ -160,7 +191,7 @@ describe('the source', () => {
   it('breaks in one part: that part alone is read again', async () => {
     servers.source.bucket.put(film, { body: long });
     source.on('GET').skip(2).truncateAt(100).times(1);
-    expect(await servers.copy(film)).toMatchObject({ kind: 'copied' });
+    expect(await copyFilm()).toMatchObject({ kind: 'copied' });
     expect(arrived()?.equals(long)).toBe(true);
     expect(source.count('GetObject')).toBe(1 + 3 + 1);
     expect(destination.count('UploadPart')).toBe(3);
@@ -203,7 +234,7 @@ describe('the source', () => {
           servers.source.bucket.put(film, { body: newer });
         }
       });
-    expect(await servers.copy(film, { partWindow: 1 })).toMatchObject({ kind: 'copied' });
+    expect(await copyFilm({ partWindow: 1 })).toMatchObject({ kind: 'copied' });
     expect(arrived()?.equals(newer)).toBe(true);
     expect(servers.counters.retries).toBe(1);
   });
@@ -233,7 +264,7 @@ describe('a part', () => {
   it('is begun no more once another has failed', async () => {
     servers.source.bucket.put(film, { body: long });
     destination.on('UploadPart').status(403, { code: 'AccessDenied' });
-    expect(await servers.copy(film, { partWindow: 1 })).toEqual(
+    expect(await copyFilm({ partWindow: 1 })).toEqual(
       failed({ code: 'AccessDenied', attempts: 1, side: 'destination' }),
     );
     expect(destination.count('UploadPart')).toBe(1);
@@ -250,6 +281,20 @@ describe('a part', () => {
     expect(await copyShort()).toEqual(copied());
     expect(arrived()).toEqual(short);
   });
+
+  it.each<[PartProof, string, string]>([
+    ['crc32', 'x-amz-checksum-crc32', 'wrong-checksum'],
+    ['etag', 'etag', 'wrong-etag'],
+  ])(
+    'that is acknowledged with another %s is never made an object',
+    async (proof, header, code) => {
+      destination.on('UploadPart').header(header, 'AAAAAA==');
+      expect(await copyShort({}, proof)).toEqual(
+        failed({ code, attempts: 1, side: 'destination' }),
+      );
+      expect(destination.count('CompleteMultipartUpload')).toBe(0);
+    },
+  );
 
   it('finds its upload gone: the object fails', async () => {
     destination.on('UploadPart').before(dropUploads);
@@ -345,12 +390,32 @@ describe('the completion', () => {
     await expect(copyShort()).rejects.toMatchObject({ name: 'MigrateError', exitCode: 3 });
   });
 
-  it('acknowledges an ETag that is not of these parts: the object has failed, loudly', async () => {
+  const alterCompletion = (pattern: RegExp, replacement: string): void => {
     destination.on('CompleteMultipartUpload').alter((answer) => ({
       ...answer,
-      body: Buffer.from(answer.body.toString().replace(/[0-9a-f]{32}-1/, `${'f00d'.repeat(8)}-1`)),
+      body: Buffer.from(answer.body.toString().replace(pattern, replacement)),
     }));
-    expect(await copyShort()).toEqual(failed({ code: 'wrong-etag', attempts: 1 }));
+  };
+
+  it.each<PartProof>(['md5', 'etag'])(
+    'acknowledges an ETag that is not of these parts: the object has failed, loudly (%s)',
+    async (proof) => {
+      alterCompletion(/[0-9a-f]{32}-1/, `${'f00d'.repeat(8)}-1`);
+      expect(await copyShort({}, proof)).toEqual(failed({ code: 'wrong-etag', attempts: 1 }));
+    },
+  );
+
+  it('acknowledges a CRC32 that is not of these parts: the object has failed, loudly', async () => {
+    alterCompletion(/<ChecksumCRC32>[^<]*</, '<ChecksumCRC32>AAAAAA==-1<');
+    expect(await copyShort()).toEqual(failed({ code: 'wrong-checksum', attempts: 1 }));
+  });
+
+  it.each([
+    ['has no number of parts', '<ChecksumCRC32>AAAAAA==</ChecksumCRC32>'],
+    ['is not told', ''],
+  ])('is not judged by a CRC32 that %s', async (_, element) => {
+    alterCompletion(/<ChecksumCRC32>.*<\/ChecksumCRC32>/, element);
+    expect(await copyShort()).toEqual(copied());
   });
 });
 
@@ -375,7 +440,7 @@ describe('the abort', () => {
 describe('memory', () => {
   it('holds no more parts at once than there is room for', async () => {
     servers.source.bucket.put(film, { body: long });
-    const budget = new MemoryBudget(MIN_PART_BYTES + 1000);
+    const budget = new MemoryBudget(2 * MIN_PART_BYTES);
     let held = 0;
     let most = 0;
     source
@@ -386,23 +451,80 @@ describe('memory', () => {
         most = Math.max(most, held);
       });
     destination.on('UploadPart').after(() => held--);
-    expect(await servers.copy(film, { budget })).toMatchObject({ kind: 'copied' });
-    // One whole part and the short one fit together.
+    expect(await copyFilm({ budget })).toMatchObject({ kind: 'copied' });
     expect(most).toBeLessThanOrEqual(2);
-    expect(budget.take(MIN_PART_BYTES + 1000)).toBeUndefined();
+    expect(budget.take(2 * MIN_PART_BYTES)).toBeUndefined();
   });
 
-  it('lets in a part that is larger than all of it, alone', async () => {
-    servers.source.bucket.put(film, { body: long });
-    expect(await servers.copy(film, { budget: new MemoryBudget(1) })).toMatchObject({
-      kind: 'copied',
+  it.each([2 * short.length, 1])('of %i bytes is given back when a part fails', async (bytes) => {
+    const budget = new MemoryBudget(bytes);
+    destination.on('UploadPart').status(403);
+    await copyShort({ budget });
+    expect(budget.take(bytes)).toBeUndefined();
+  });
+});
+
+describe('a part of more than all of the memory', () => {
+  const body = long.subarray(0, 1024 ** 2 + 1);
+  const isPart = ({ headers }: SeenRequest): boolean => headers.has('range');
+  const copyPassing = (partProof: PartProof = 'crc32') =>
+    copyShort({ budget: new MemoryBudget(body.length - 1) }, partProof);
+  beforeEach(() => {
+    servers.source.bucket.put(film, { body });
+  });
+
+  it.each<[PartProof, string]>([
+    ['crc32', 'crc32-parts'],
+    ['md5', 'etag-parts'],
+    ['etag', 'etag-parts'],
+    ['none', 'length-only'],
+  ])('is read twice and passed on with its digest (%s)', async (proof, detail) => {
+    expect(await copyPassing(proof)).toMatchObject({ kind: 'copied', detail });
+    expect(arrived()?.equals(body)).toBe(true);
+    expect(source.requests.filter(isPart)).toHaveLength(2);
+    expect(servers.counters).toMatchObject({
+      downloadedBytes: body.length,
+      uploadedBytes: body.length,
     });
   });
 
-  it('is given back when a part fails', async () => {
-    const budget = new MemoryBudget(short.length);
-    destination.on('UploadPart').status(403);
-    await copyShort({ budget });
-    expect(budget.take(short.length)).toBeUndefined();
+  it('is read once when the memory is enough', async () => {
+    await copyShort({ budget: new MemoryBudget(body.length) });
+    expect(source.requests.filter(isPart)).toHaveLength(1);
+  });
+
+  it.each([
+    ['while it is hashed', 0],
+    ['while it is passed on', 1],
+  ])('breaks off at the source %s: it is read anew', async (_, nth) => {
+    source.on('GET').where(isPart).skip(nth).truncateAt(400_000).times(1);
+    expect(await copyPassing()).toMatchObject({ kind: 'copied' });
+    expect(arrived()?.equals(body)).toBe(true);
+    expect(servers.counters.retries).toBe(1);
+  });
+
+  it('breaks off at the destination: it is read anew', async () => {
+    destination.on('UploadPart').disconnectAfterReading(400_000).times(1);
+    expect(await copyPassing()).toMatchObject({ kind: 'copied' });
+    expect(arrived()?.equals(body)).toBe(true);
+    expect(servers.counters.retries).toBe(1);
+  });
+
+  it('gets other bytes than were hashed: it is read anew', async () => {
+    source.on('GET').where(isPart).skip(1).corrupt().times(1);
+    expect(await copyPassing()).toMatchObject({ kind: 'copied' });
+    expect(arrived()?.equals(body)).toBe(true);
+  });
+
+  it('is of another version at the second reading: the object is copied anew', async () => {
+    const newer = Buffer.alloc(body.length, 'a newer film of water. ');
+    source
+      .on('GET')
+      .where(isPart)
+      .skip(1)
+      .before(() => servers.source.bucket.put(film, { body: newer }))
+      .times(1);
+    expect(await copyPassing()).toMatchObject({ kind: 'copied' });
+    expect(arrived()?.equals(newer)).toBe(true);
   });
 });

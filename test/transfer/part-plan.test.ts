@@ -3,11 +3,13 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { MIN_PART_BYTES, planParts } from '../../src/transfer/part-plan.ts';
+import { MIN_PART_BYTES, type PartRange, planParts } from '../../src/transfer/part-plan.ts';
 
 const MIB = 1024 ** 2;
+const GIB = 1024 ** 3;
 const TIB = 1024 ** 4;
-const lengths = (bytes: number) => planParts(bytes).map(({ first, last }) => last - first + 1);
+const lengths = (bytes: number, partBytes?: number) =>
+  planParts(bytes, partBytes).map(({ first, last }) => last - first + 1);
 
 it.each([
   [1, [1]],
@@ -38,27 +40,64 @@ describe('at the border of 10,000 parts', () => {
   });
 });
 
+it('is never asked for an object without content', () => {
+  expect(() => planParts(0)).toThrow(RangeError);
+});
+
+describe('with a length that was asked for', () => {
+  it.each([
+    [5 * MIB, 5 * MIB, [5 * MIB]],
+    [5 * MIB, 5 * MIB + 1, [5 * MIB, 1]],
+    [5 * MIB, 1, [1]],
+    [5 * MIB + 1, 10 * MIB, [5 * MIB + 1, 5 * MIB - 1]],
+    [5 * GIB, 5 * GIB + 1, [5 * GIB, 1]],
+  ])('of %i bytes cuts %i bytes into %j', (partBytes, bytes, expected) => {
+    expect(lengths(bytes, partBytes)).toEqual(expected);
+  });
+
+  it('is taken for the automatic one when it is not given', () => {
+    expect(lengths(17 * MIB, undefined)).toEqual(lengths(17 * MIB));
+  });
+
+  it('makes 10,000 of it, and larger ones in whole MiB for one byte more', () => {
+    const border = 10_000 * 5 * MIB;
+    expect(planParts(border, 5 * MIB)).toHaveLength(10_000);
+    expect(planParts(border + 1, 5 * MIB)[0]?.last).toBe(6 * MIB - 1);
+    expect(planParts(border + 1, 5 * MIB).length).toBeLessThan(10_000);
+  });
+
+  it('is raised for S3’s largest object', () => {
+    expect(lengths(5 * TIB, 5 * MIB)).toEqual(lengths(5 * TIB));
+  });
+});
+
 it('keeps to 10,000 parts of at most 5 GiB for S3’s largest object', () => {
   const sizes = lengths(5 * TIB);
   expect(sizes.length).toBeLessThanOrEqual(10_000);
   expect(Math.max(...sizes)).toBeLessThanOrEqual(5 * 1024 * MIB);
 });
 
-it('covers every byte once, in order, in whole MiB but for the last part', () => {
+it('covers every byte once, in order, in equal parts but for the last one', () => {
+  const size = fc.integer({ min: 5 * MIB, max: 5 * GIB });
   fc.assert(
-    fc.property(fc.integer({ min: 1, max: 5 * TIB }), (bytes) => {
-      const parts = planParts(bytes);
-      let next = 0;
-      for (const [index, { partNumber, first, last }] of parts.entries()) {
-        // Plain comparisons: expect() for each of 10,000 parts would take minutes.
-        if (partNumber !== index + 1 || first !== next || last < first) return false;
-        const size = last - first + 1;
-        const isLast = index === parts.length - 1;
-        if (!isLast && (size < MIN_PART_BYTES || size % MIB !== 0)) return false;
-        next = last + 1;
-      }
-      return next === bytes && parts.length <= 10_000;
-    }),
+    fc.property(
+      fc.integer({ min: 1, max: 5 * TIB }),
+      fc.option(size, { nil: undefined }),
+      (bytes, partBytes) => {
+        const parts = planParts(bytes, partBytes);
+        const [{ last: firstLast }] = parts as [PartRange];
+        let next = 0;
+        for (const [index, { partNumber, first, last }] of parts.entries()) {
+          // Plain comparisons: expect() for each of 10,000 parts would take minutes.
+          if (partNumber !== index + 1 || first !== next || last < first) return false;
+          const size = last - first + 1;
+          const isLast = index === parts.length - 1;
+          if (!isLast && size !== firstLast + 1) return false;
+          next = last + 1;
+        }
+        return next === bytes && parts.length <= 10_000;
+      },
+    ),
     { numRuns: 50 },
   );
 });

@@ -6,8 +6,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Decision, newCounters, type OutcomePage, type PlanPage } from '../../src/domain.ts';
 import { MigrateError } from '../../src/errors.ts';
 import { BEFORE_ALL, keyFromText, type ObjectKey } from '../../src/object-key.ts';
+import { LocalCrew, type LocalCrewOptions } from '../../src/transfer/local-crew.ts';
 import { retryPolicy } from '../../src/transfer/retry.ts';
-import { Transfer, type TransferOptions } from '../../src/transfer/transfer.ts';
+import { Transfer } from '../../src/transfer/transfer.ts';
 import type { FaultScript } from '../support/fault-script.ts';
 import { collect, type Decided, gate, inKeyOrder, planPages, stream } from './plan-pages.ts';
 import { NOW, startTwoServers, type TwoServers } from './two-servers.ts';
@@ -26,19 +27,31 @@ afterEach(() => servers.close());
 
 const { transfer: copy, exists, ignored, done } = Decision;
 
-const stage = (changes: Partial<TransferOptions> = {}) =>
-  new Transfer({
+const stage = ({
+  signal = interruption.signal,
+  ...changes
+}: Partial<LocalCrewOptions> & { signal?: AbortSignal } = {}) => {
+  const options: LocalCrewOptions = {
     source: servers.source.store,
     destination: servers.destination.store,
     counters: servers.counters,
     threads: 4,
     memoryBytes: 1024 ** 2,
     multipartThresholdBytes: 1024 ** 3,
+    partBytes: undefined,
     retry: servers.retry,
-    signal: interruption.signal,
     now: () => NOW,
     ...changes,
+  };
+  const { counters, threads } = options;
+  return new Transfer({
+    counters,
+    threads,
+    signal,
+    warn: (message) => servers.warnings.push(message),
+    crew: (events) => new LocalCrew(options, events),
   });
+};
 
 /** Keys `a0`, `a1`, …, which the source has. */
 function objects(letter: string, count: number): ObjectKey[] {

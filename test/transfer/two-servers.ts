@@ -1,13 +1,14 @@
 /**
  * A source and a destination on embedded servers, and what a copy between them works with.
  */
-import { type Counters, newCounters } from '../../src/domain.ts';
+import { type Counters, newCounters, type Outcome } from '../../src/domain.ts';
 import type { ObjectKey } from '../../src/object-key.ts';
 import { WireObjectStore } from '../../src/s3/wire-object-store.ts';
 import type { Bucket } from '../../src/s3-server/bucket.ts';
 import { type S3Server, type S3ServerOptions, startS3Server } from '../../src/s3-server/server.ts';
+import { ContentBuffers } from '../../src/transfer/content-buffers.ts';
 import type { CopyContext } from '../../src/transfer/copy-context.ts';
-import { copyObject } from '../../src/transfer/copy-object.ts';
+import { copyLargeObject, copyObject } from '../../src/transfer/copy-object.ts';
 import { copyPart } from '../../src/transfer/copy-part.ts';
 import { MemoryBudget } from '../../src/transfer/memory-budget.ts';
 import { PartBuffers } from '../../src/transfer/part-buffers.ts';
@@ -72,6 +73,7 @@ export class TwoServers {
   readonly source: Side;
   readonly destination: Side;
   readonly counters: Counters = newCounters();
+  readonly warnings: string[] = [];
   /** The waits between attempts, in ms; none of them is really waited. */
   readonly waits: number[] = [];
   readonly retry: RetryPolicy = {
@@ -96,8 +98,10 @@ export class TwoServers {
       destination: this.destination.store,
       counters: this.counters,
       budget: new MemoryBudget(256 * 1024 ** 2),
+      contentBuffers: new ContentBuffers(),
       partBuffers: new PartBuffers(),
       retry: this.retry,
+      warn: (message) => this.warnings.push(message),
       multipartThresholdBytes: MIN_PART_BYTES,
       copyPart: (job) => copyPart(job, context),
       partWindow: 4,
@@ -108,8 +112,14 @@ export class TwoServers {
     return context;
   }
 
-  copy(key: ObjectKey, changes: Partial<CopyContext> = {}) {
-    return copyObject(key, this.context(changes));
+  copy(key: ObjectKey, changes: Partial<CopyContext> = {}): Promise<Outcome> {
+    return this.copyIn(this.context(changes), key);
+  }
+
+  /** For several copies that share what is learnt. */
+  async copyIn(context: CopyContext, key: ObjectKey): Promise<Outcome> {
+    const end = await copyObject(key, context);
+    return end.kind === 'large' ? copyLargeObject(end, context) : end;
   }
 
   async close(): Promise<void> {

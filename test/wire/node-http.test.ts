@@ -8,8 +8,10 @@ import { buffer } from 'node:stream/consumers';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type SignedRequest, WireClient } from '../../src/wire/client.ts';
+import { Passage } from '../../src/wire/passage.ts';
 import { encodePath } from '../../src/wire/percent-encoding.ts';
 import type { Header } from '../../src/wire/signature.ts';
+import { runs } from '../support/random-runs.ts';
 import { byteString, headerText, queryText, unitsOf, utf8 } from './byte-strings.ts';
 import { listen } from './scripted-server.ts';
 import { smithyAuthorization } from './smithy-signature.ts';
@@ -52,6 +54,13 @@ function pairs(flat: readonly string[]): [string, string][] {
 function utf8Text(bytes: string): string {
   return Buffer.from(bytes, 'latin1').toString('utf8');
 }
+
+/** Bytes that differ from place to place, short ones often. */
+const piece: fc.Arbitrary<Buffer> = fc
+  .tuple(fc.oneof(fc.nat({ max: 100 }), fc.nat({ max: 150_000 })), fc.nat({ max: 255 }))
+  .map(([bytes, first]) =>
+    Buffer.from(Uint8Array.from({ length: bytes }, (_, i) => first + i * 7)),
+  );
 
 describe('a request, read back by Node’s server', () => {
   it('has the method, the target, the headers and the body it was made of, and a signature that holds', async () => {
@@ -131,7 +140,7 @@ describe('a request, read back by Node’s server', () => {
           );
         },
       ),
-      { numRuns: 200 },
+      { numRuns: runs(200) },
     );
   });
 
@@ -161,6 +170,49 @@ describe('a request, read back by Node’s server', () => {
   );
 });
 
+it('passes a body from one server of Node’s to another as it was, in whatever pieces it comes', async () => {
+  const from = await startPair();
+  const into = await startPair();
+  await fc.assert(
+    fc.asyncProperty(fc.array(piece, { maxLength: 5 }), async (pieces) => {
+      const content = Buffer.concat(pieces);
+      from.on(async (_, response) => {
+        response.setHeader('Content-Length', content.length);
+        for (const one of pieces) {
+          await new Promise((resolve) => response.write(one, resolve));
+        }
+        response.end();
+      });
+      let arrived: Buffer | undefined;
+      into.on(async (message, response) => {
+        arrived = await buffer(message);
+        response.end();
+      });
+      const passage = new Passage(content.length, () => {});
+      const path = '/photos/a';
+      const [got, put] = await Promise.all([
+        from.client.exchange({
+          method: 'GET',
+          path,
+          repeatable: true,
+          receive: () => ({ kind: 'pass', passage }),
+        }),
+        into.client.exchange({
+          method: 'PUT',
+          path,
+          body: passage,
+          repeatable: false,
+          receive: () => ({ kind: 'collect', limit: 0 }),
+        }),
+      ]);
+      expect(got.whole).toBe(true);
+      expect(put.head.status).toBe(200);
+      expect(arrived?.equals(content)).toBe(true);
+    }),
+    { numRuns: runs(50) },
+  );
+});
+
 describe('an answer of Node’s server', () => {
   const headerName = fc.constantFrom('ETag', 'x-amz-meta-a', 'X-Amz-Meta-B', 'Content-Type');
   /** Bytes that Node lets pass in a value; it trims nothing, so outer blanks are left out. */
@@ -180,12 +232,13 @@ describe('an answer of Node’s server', () => {
           headers: fc.uniqueArray(fc.tuple(headerName, headerValue), {
             selector: ([name]) => name,
           }),
-          chunks: fc.array(fc.uint8Array({ minLength: 1, maxLength: 100 }), { maxLength: 4 }),
+          chunks: fc.array(piece, { maxLength: 4 }),
           framing: fc.constantFrom('length', 'chunked', 'trailers'),
           interim: fc.boolean(),
           keepAlive: fc.boolean(),
+          intoBuffer: fc.boolean(),
         }),
-        async ({ method, status, headers, chunks, framing, interim, keepAlive }) => {
+        async ({ method, status, headers, chunks, framing, interim, keepAlive, intoBuffer }) => {
           const content = Buffer.concat(chunks);
           const bodiless = method === 'HEAD' || status === 204 || status === 304;
           on(async (message, response) => {
@@ -203,7 +256,10 @@ describe('an answer of Node’s server', () => {
             method,
             path: '/photos/a',
             repeatable: true,
-            receive: () => ({ kind: 'collect', limit: 1000 }),
+            receive: () =>
+              intoBuffer && framing === 'length' && !bodiless
+                ? { kind: 'into', buffer: Buffer.alloc(content.length) }
+                : { kind: 'collect', limit: 1_000_000 },
           });
           expect(head.status).toBe(status);
           expect(head.keepAlive).toBe(keepAlive);
@@ -214,7 +270,7 @@ describe('an answer of Node’s server', () => {
           expect(body.equals(bodiless ? Buffer.alloc(0) : content)).toBe(true);
         },
       ),
-      { numRuns: 200 },
+      { numRuns: runs(200) },
     );
   });
 });

@@ -173,6 +173,58 @@ describe('a body that passes from one exchange to another', () => {
     expect(Math.abs(destination.clockOffsetMs - 3_600_000)).toBeLessThan(60_000);
   });
 
+  it('is not sent a second time either when its connection had been closed while idle', async () => {
+    const from = await sourceOf(contentOf(1000));
+    const into = await startScriptedServer(async (peer) => {
+      await peer.request();
+      await peer.send(ok('first'));
+      await peer.requestHead();
+      peer.reset();
+    });
+    const destination = clientOf(into.endpoint);
+    await destination.exchange(get());
+    const passage = new Passage(1000, () => {});
+    const put = destination.exchange({ ...get(), method: 'PUT', body: passage, repeatable: true });
+    await expect(put).rejects.toMatchObject({ code: 'closed', stale: true });
+    const receive = () => ({ kind: 'pass', passage }) as const;
+    const got = clientOf(from.endpoint).exchange(get('/photos/a', { receive }));
+    expect((await got).whole).toBe(false);
+    expect(into.peers).toHaveLength(1);
+  });
+
+  it('is read no further when the client it should go to is closed already', async () => {
+    const from = await sourceOf(Buffer.alloc(LARGE_BYTES));
+    const into = await startScriptedServer(() => {});
+    const destination = clientOf(into.endpoint);
+    destination.close();
+    const { got, put } = copy(clientOf(from.endpoint), destination, LARGE_BYTES);
+    await expect(put).rejects.toMatchObject({ code: 'aborted', sent: false });
+    expect((await got).whole).toBe(false);
+  });
+
+  it('ends the request when its source is gone before it was decided where it goes', async () => {
+    const from = await sourceOf(contentOf(1000));
+    const into = await startScriptedServer(async (peer) => {
+      await peer.request();
+    });
+    const source = clientOf(from.endpoint);
+    const passage = new Passage(1000, () => {});
+    const asked = deferred<void>();
+    const decided = deferred<{ kind: 'pass'; passage: Passage }>();
+    const receive = () => {
+      asked.resolve();
+      return decided.promise;
+    };
+    const got = source.exchange(get('/photos/a', { receive }));
+    await asked.promise;
+    source.close();
+    await expect(got).rejects.toMatchObject({ code: 'aborted' });
+    const request: SignedRequest = { ...get(), method: 'PUT', body: passage, repeatable: false };
+    const put = clientOf(into.endpoint).exchange(request);
+    decided.resolve({ kind: 'pass', passage });
+    await expect(put).rejects.toMatchObject({ code: 'aborted' });
+  });
+
   it('waits for a slow destination without being read on', async () => {
     const content = Buffer.alloc(LARGE_BYTES);
     const from = await sourceOf(content);

@@ -65,7 +65,11 @@ export class Peer {
   /** The next request, whole; undefined when the client ends the connection before. */
   async request(): Promise<ReceivedRequest | undefined> {
     const head = await this.requestHead();
-    if (head === undefined) return undefined;
+    return head === undefined ? undefined : this.requestBody(head);
+  }
+
+  /** The rest of the request whose head has been taken. */
+  async requestBody(head: string): Promise<ReceivedRequest | undefined> {
     const length = Number(/^content-length: ([0-9]+)\r$/im.exec(head)?.[1] ?? 0);
     const body = await this.#take(() => (this.#unread.length >= length ? length : undefined));
     if (body === undefined) return undefined;
@@ -122,7 +126,10 @@ export class Peer {
         this.#unread = this.#unread.subarray(bytes);
         return taken;
       }
-      if (this.#over) return undefined;
+      if (this.#over) {
+        this.discard();
+        return undefined;
+      }
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });

@@ -1,14 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { encodePath } from '../../src/wire/percent-encoding.ts';
+import { encodePath, encodeQuery } from '../../src/wire/percent-encoding.ts';
 import {
+  byName,
   type Credentials,
   EMPTY_PAYLOAD,
   type RequestToSign,
   Signer,
   UNSIGNED_PAYLOAD,
 } from '../../src/wire/signature.ts';
-import { byteString, headerText, utf8 } from './byte-strings.ts';
+import { runs } from '../support/random-runs.ts';
+import { byteString, headerText, queryText, utf8 } from './byte-strings.ts';
 import { smithyAuthorization } from './smithy-signature.ts';
 
 const CREDENTIALS: Credentials = { accessKey: 'AKIDTEST', secret: 'wonderful/secret+key' };
@@ -32,7 +34,7 @@ function authorizationOf(signer: Signer, request: RequestToSign, atMs: number): 
 function smithyOpinion(
   request: RequestToSign,
   credentials: Credentials,
-  { region, atMs }: { region: string; atMs: number },
+  { region, atMs, query = {} }: { region: string; atMs: number; query?: Record<string, string> },
 ): Promise<string | undefined> {
   const headers = Object.fromEntries(
     request.headers.map(([name, value]) => [name, Buffer.from(value, 'latin1').toString('utf8')]),
@@ -41,11 +43,20 @@ function smithyOpinion(
     {
       method: request.method,
       path: request.path,
-      query: {},
+      query,
       headers: { ...headers, host: request.host, 'x-amz-content-sha256': request.payloadHash },
     },
     { credentials, region, atMs },
   );
+}
+
+/** A query as it is sent and signed: percent-encoded, in the order of the encoded names. */
+function encoded(query: Readonly<Record<string, string>>): string {
+  return Object.entries(query)
+    .map(([name, value]) => [encodeQuery(utf8(name)), encodeQuery(utf8(value))] as const)
+    .toSorted(byName)
+    .map((pair) => pair.join('='))
+    .join('&');
 }
 
 describe('a signature', () => {
@@ -70,7 +81,7 @@ describe('a signature', () => {
     );
   });
 
-  it('is the one of @smithy/signature-v4 for any key bytes, headers, region and time', async () => {
+  it('is the one of @smithy/signature-v4 for any key bytes, query, headers, token, region and time', async () => {
     const headerNames = fc.constantFrom(
       'cache-control',
       'content-md5',
@@ -85,29 +96,33 @@ describe('a signature', () => {
         fc.record({
           method: fc.constantFrom('GET', 'HEAD', 'PUT', 'POST', 'DELETE'),
           key: byteString(40),
+          query: fc.dictionary(queryText(8), queryText(8), { maxKeys: 4 }),
           headers: fc.uniqueArray(fc.tuple(headerNames, headerText(12)), {
             selector: ([name]) => name,
           }),
           payloadHash: fc.constantFrom(EMPTY_PAYLOAD, UNSIGNED_PAYLOAD),
           region: fc.constantFrom('us-east-1', 'eu-central-2', 'auto'),
-          sessionToken: fc.constantFrom(undefined, 'FwoGZXIvYXdzE+/=='),
+          sessionToken: fc.option(fc.base64String({ minLength: 1, maxLength: 40 }), {
+            nil: undefined,
+          }),
           atMs: fc.date({ min: new Date(0), max: new Date('2099-12-31'), noInvalidDate: true }),
         }),
-        async ({ method, key, headers, payloadHash, region, sessionToken, atMs }) => {
+        async ({ method, key, query, headers, payloadHash, region, sessionToken, atMs }) => {
           const credentials = { ...CREDENTIALS, sessionToken };
           const request: RequestToSign = {
             ...PLAIN_GET,
             method,
             path: `/photos/${encodePath(key)}`,
+            query: encoded(query),
             headers: headers.map(([name, text]) => [name, utf8(text)]),
             payloadHash,
           };
           expect(authorizationOf(new Signer(credentials, region), request, atMs.getTime())).toBe(
-            await smithyOpinion(request, credentials, { region, atMs: atMs.getTime() }),
+            await smithyOpinion(request, credentials, { region, atMs: atMs.getTime(), query }),
           );
         },
       ),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     );
   });
 

@@ -1,0 +1,84 @@
+/**
+ * What a run works on, be it a migration or a verification: the lists of both sides, this host's share,
+ * what makes the run the one it is, and what its end is put down to.
+ */
+import { MigrateError, messageOf } from './errors.ts';
+import { type ListFolder, openListFolder } from './lists/list-folder.ts';
+import { createShard, type Shard, type ShardOptions } from './plan/shard.ts';
+import type { BucketAddress } from './s3/open-store.ts';
+
+/** What the operator has named. */
+export interface RunInputs {
+  readonly source: BucketAddress;
+  readonly destination: BucketAddress;
+  /** Folders of list files. */
+  readonly sourceLists: string;
+  readonly destinationLists: string;
+  readonly shard: ShardOptions;
+}
+
+/** What a run needs of the world around it. */
+export interface Surroundings {
+  readonly stdout: NodeJS.WriteStream;
+  readonly stderr: NodeJS.WriteStream;
+  /** Aborted by the first Ctrl-C, with the signal's name as its reason. */
+  readonly signal: AbortSignal;
+  /** Told how to leave at once: ends all connections by a reset. */
+  readonly onLeave: (leave: () => void) => void;
+}
+
+export interface Lists {
+  readonly source: ListFolder;
+  readonly destination: ListFolder;
+  readonly owns: Shard | undefined;
+}
+
+/**
+ * @returns undefined when the signal was aborted meanwhile
+ * @throws MigrateError (2) when a folder cannot be used
+ */
+export async function openLists(
+  { sourceLists, destinationLists, shard }: RunInputs,
+  signal: AbortSignal,
+): Promise<Lists | undefined> {
+  try {
+    const source = await openListFolder(sourceLists, { side: 'source', signal });
+    const destination = await openListFolder(destinationLists, { side: 'destination', signal });
+    const owns = shard.count === 1 ? undefined : await createShard(shard);
+    return { source, destination, owns };
+  } catch (error) {
+    if (signal.aborted && error === signal.reason) return undefined;
+    throw error;
+  }
+}
+
+/** What must be the same for a log folder to be continued, by the names it is told by. */
+export function identityOf(
+  { source, destination, shard }: RunInputs,
+  lists: Lists,
+): Record<string, string> {
+  return {
+    'src-url': urlOf(source),
+    'src-bucket': source.bucket,
+    'dest-url': urlOf(destination),
+    'dest-bucket': destination.bucket,
+    'source lists': lists.source.fingerprint,
+    'destination lists': lists.destination.fingerprint,
+    'hash-count': String(shard.count),
+    'hash-value': String(shard.value),
+  };
+}
+
+function urlOf({ endpoint }: BucketAddress): string {
+  return `${endpoint.tls === undefined ? 'http' : 'https'}://${endpoint.host}:${endpoint.port}`;
+}
+
+/** What was thrown, as what stopped the run. */
+export function stopping(thrown: unknown): MigrateError {
+  if (thrown instanceof MigrateError) return thrown;
+  return new MigrateError(`unexpected error: ${messageOf(thrown)}`, {
+    exitCode: 3,
+    hint: 'This is a defect of s3migrate: keep the logs and report it.',
+    cause: thrown,
+  });
+}

@@ -1,0 +1,350 @@
+/**
+ * The place below the probe's prefix where a probe may write: sends its requests, knows all that was
+ * written, and removes it.
+ *
+ * Every key is below a random name, but for those that begin with a slash, which are it with a slash
+ * before. Nothing is written anywhere else. What a store calls too much is asked again a few times; an
+ * answer of any other kind is the caller's to judge.
+ */
+import { hash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { keyFromText, type ObjectKey } from '../../object-key.ts';
+import type { Header } from '../../wire/signature.ts';
+import { percentDecode } from '../listing.ts';
+import {
+  type ObjectStore,
+  type StoreAnswer,
+  StoreError,
+  type StoreRequest,
+} from '../object-store.ts';
+import { elementText, escapeText, isErrorDocument } from '../xml.ts';
+import type { Unknown } from './capabilities.ts';
+
+/** Requests under way: enough to be quick over a slow line, few enough for any store. */
+const AT_ONCE = 32;
+const ATTEMPTS = 4;
+const BETWEEN_ATTEMPTS_MS = 100;
+const CREATE_ONLY: Header = ['if-none-match', '*'];
+
+export interface PutRequest {
+  readonly body: Buffer;
+  readonly headers?: readonly Header[];
+  /** Takes the place of the right Content-MD5. */
+  readonly digest?: Header;
+}
+
+/** What became of the first write, which tells whether anything can be written. */
+export interface OpenedSite {
+  readonly kind: 'open';
+  readonly key: ObjectKey;
+  readonly body: Buffer;
+  /** Of the write of a free key under the condition. */
+  readonly first: StoreAnswer;
+  /** Of the write that went through: the same, unless the store refuses the condition itself. */
+  readonly written: StoreAnswer;
+}
+
+export interface ProbeUpload {
+  readonly key: ObjectKey;
+  readonly uploadId: string;
+}
+
+export class ProbeSite {
+  /** What every key begins with. */
+  readonly base: ObjectKey;
+  readonly #store: ObjectStore;
+  readonly #signal: AbortSignal;
+  /** By key the versions that were told of; none in a bucket without versions. */
+  readonly #written = new Map<ObjectKey, Set<string>>();
+  readonly #uploads = new Map<string, ProbeUpload>();
+  readonly #waiting: (() => void)[] = [];
+  #underWay = 0;
+  #takesCondition = true;
+
+  constructor(store: ObjectStore, { base, signal }: { base: ObjectKey; signal: AbortSignal }) {
+    this.#store = store;
+    this.#signal = signal;
+    this.base = base;
+  }
+
+  /** @param name a byte string */
+  key(name: string): ObjectKey {
+    return `${this.base}${name}` as ObjectKey;
+  }
+
+  /** The first write, to be made before all others: under the condition, and else without it. */
+  async open(): Promise<OpenedSite | Unknown> {
+    const body = Buffer.from('written first');
+    const key = this.key('first');
+    const first = await this.put(key, { body });
+    if (isDone(first)) return { kind: 'open', key, body, first, written: first };
+    this.#takesCondition = false;
+    const written = await this.put(this.key('first-unconditional'), { body });
+    if (isDone(written)) return { kind: 'open', key, body, first, written };
+    return unknown(`nothing can be written below ${this.base}: ${answerText(written)}`);
+  }
+
+  /** False once {@link open} has found the condition itself refused. */
+  get takesCondition(): boolean {
+    return this.#takesCondition;
+  }
+
+  /** Creates an object: where the store takes it under the condition, because a bucket's policy may demand that. */
+  put(key: ObjectKey, { body, headers = [], digest }: PutRequest): Promise<StoreAnswer> {
+    const condition = this.#takesCondition ? [CREATE_ONLY] : [];
+    const all = [...headers, ...condition, digest ?? contentMd5(body)];
+    return this.#write(key, { method: 'PUT', key, headers: all, body });
+  }
+
+  head(key: ObjectKey, query?: StoreRequest['query']): Promise<StoreAnswer> {
+    return this.#send({ method: 'HEAD', key, query });
+  }
+
+  getTagging(key: ObjectKey): Promise<StoreAnswer> {
+    return this.#send({ method: 'GET', key, query: [['tagging', '']] });
+  }
+
+  /** DELETE with `If-Match`. */
+  deleteIfMatch(key: ObjectKey, etag: string): Promise<StoreAnswer> {
+    return this.#write(key, { method: 'DELETE', key, headers: [['if-match', `"${etag}"`]] });
+  }
+
+  /** @returns the answer where it has no upload's id */
+  async createUpload(
+    key: ObjectKey,
+    headers: readonly Header[] = [],
+  ): Promise<ProbeUpload | StoreAnswer> {
+    const query = [['uploads', '']] as const;
+    const answer = await this.#send({ method: 'POST', key, query, headers });
+    const uploadId = isDone(answer) ? elementText(answer.text, 'UploadId') : undefined;
+    if (uploadId === undefined || uploadId === '') return answer;
+    const upload = { key, uploadId };
+    this.#uploads.set(uploadId, upload);
+    return upload;
+  }
+
+  uploadPart(
+    { key, uploadId }: ProbeUpload,
+    { partNumber, body, digest }: { partNumber: number; body: Buffer; digest?: Header },
+  ): Promise<StoreAnswer> {
+    const query = [
+      ['partNumber', String(partNumber)],
+      ['uploadId', keyFromText(uploadId)],
+    ] as const;
+    return this.#send({ method: 'PUT', key, query, headers: [digest ?? contentMd5(body)], body });
+  }
+
+  /** Makes an object of the upload's first part. */
+  async complete(
+    { key, uploadId }: ProbeUpload,
+    { etag, createOnly }: { etag: string; createOnly: boolean },
+  ): Promise<StoreAnswer> {
+    const part = `<Part><PartNumber>1</PartNumber><ETag>${escapeText(`"${etag}"`)}</ETag></Part>`;
+    const body = Buffer.from(
+      `<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${part}</CompleteMultipartUpload>`,
+    );
+    const headers: Header[] = [['content-type', 'application/xml'], contentMd5(body)];
+    if (createOnly) headers.push(CREATE_ONLY);
+    const query = [['uploadId', keyFromText(uploadId)]] as const;
+    const answer = await this.#write(key, { method: 'POST', key, query, headers, body });
+    const told = statusOf(answer);
+    if (told < 300) this.#uploads.delete(uploadId);
+    return { ...answer, status: told };
+  }
+
+  /**
+   * Removes all that was written, and what a listing shows below the prefix besides. To be called when no
+   * request is under way; goes on where a request fails, also after the signal.
+   *
+   * @returns keys that may still be there
+   */
+  async removeAll(): Promise<ObjectKey[]> {
+    const left = new Set<ObjectKey>();
+    await Promise.all([
+      ...[...this.#written].map(([key, versions]) => this.#remove(key, versions, left)),
+      ...[...this.#uploads.values()].map((upload) => this.#abort(upload)),
+    ]);
+    const [keys, uploads] = await Promise.all([this.#listedKeys(), this.#listedUploads()]);
+    await Promise.all([
+      ...keys.map((key) => this.#remove(key, new Set(), left)),
+      ...uploads.map(async (upload) => {
+        if (!(await this.#abort(upload))) left.add(upload.key);
+      }),
+    ]);
+    return [...left].toSorted();
+  }
+
+  async #remove(
+    key: ObjectKey,
+    versions: ReadonlySet<string>,
+    left: Set<ObjectKey>,
+  ): Promise<void> {
+    const queries = versions.size === 0 ? [[]] : [...versions].map((id) => [['versionId', id]]);
+    const removed = await Promise.all(
+      queries.map((query) =>
+        this.#succeeds({ method: 'DELETE', key, query: query as [string, string][] }),
+      ),
+    );
+    if (removed.every(Boolean)) left.delete(key);
+    else left.add(key);
+  }
+
+  #abort({ key, uploadId }: ProbeUpload): Promise<boolean> {
+    const query = [['uploadId', keyFromText(uploadId)]] as const;
+    return this.#succeeds({ method: 'DELETE', key, query });
+  }
+
+  async #succeeds(request: StoreRequest): Promise<boolean> {
+    try {
+      const answer = await this.#sendPatiently(request);
+      return isDone(answer) || answer.status === 404;
+    } catch (error) {
+      if (error instanceof StoreError) return false;
+      throw error;
+    }
+  }
+
+  /** None where the store cannot be listed. */
+  async #listedKeys(): Promise<ObjectKey[]> {
+    const answer = await this.#listing([['list-type', '2']]);
+    const encoded = /<EncodingType>url<\/EncodingType>/.test(answer);
+    return elementsOf(answer, 'Contents').map((xml) => {
+      const key = elementText(xml, 'Key') ?? '';
+      return encoded ? percentDecode(key) : keyFromText(key);
+    });
+  }
+
+  async #listedUploads(): Promise<ProbeUpload[]> {
+    const answer = await this.#listing([['uploads', '']]);
+    const encoded = /<EncodingType>url<\/EncodingType>/.test(answer);
+    return elementsOf(answer, 'Upload').map((xml) => {
+      const key = elementText(xml, 'Key') ?? '';
+      const uploadId = elementText(xml, 'UploadId') ?? '';
+      return { key: encoded ? percentDecode(key) : keyFromText(key), uploadId };
+    });
+  }
+
+  async #listing(query: readonly (readonly [string, string])[]): Promise<string> {
+    const below = [
+      ['prefix', this.base],
+      ['encoding-type', 'url'],
+    ] as const;
+    try {
+      const request = { method: 'GET', key: '' as ObjectKey, query: [...query, ...below] } as const;
+      const answer = await this.#sendPatiently(request);
+      return isDone(answer) ? answer.text : '';
+    } catch (error) {
+      if (error instanceof StoreError) return '';
+      throw error;
+    }
+  }
+
+  /** A request that may create something under the key, or a delete marker. */
+  async #write(key: ObjectKey, request: StoreRequest): Promise<StoreAnswer> {
+    let refused = false;
+    let version: string | undefined;
+    try {
+      const answer = await this.#send(request);
+      refused = answer.status >= 300 && answer.status < 500;
+      version = answer.headers.get('x-amz-version-id');
+      return answer;
+    } catch (error) {
+      refused = error instanceof StoreError && !error.mayHaveLanded;
+      throw error;
+    } finally {
+      if (!refused) this.#remember(key, version);
+    }
+  }
+
+  #remember(key: ObjectKey, version: string | undefined): void {
+    const versions = this.#written.get(key) ?? new Set();
+    this.#written.set(key, versions);
+    if (version !== undefined && version !== 'null') versions.add(version);
+  }
+
+  /** Not after the signal. */
+  async #send(request: StoreRequest): Promise<StoreAnswer> {
+    this.#signal.throwIfAborted();
+    return this.#sendPatiently(request, this.#signal);
+  }
+
+  async #sendPatiently(request: StoreRequest, signal?: AbortSignal): Promise<StoreAnswer> {
+    for (let attempt = 1; ; attempt++) {
+      const answer = await this.#inTurn(() => this.#store.send(request));
+      const tooMuch = answer.status === 503 || answer.status === 429;
+      if (!tooMuch || attempt === ATTEMPTS) return answer;
+      await sleep(BETWEEN_ATTEMPTS_MS * 2 ** attempt);
+      signal?.throwIfAborted();
+    }
+  }
+
+  async #inTurn(send: () => Promise<StoreAnswer>): Promise<StoreAnswer> {
+    if (this.#underWay === AT_ONCE) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    } else {
+      this.#underWay++;
+    }
+    try {
+      return await send();
+    } finally {
+      // The place goes to who waits longest; without one it is free.
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#underWay--;
+      else next();
+    }
+  }
+}
+
+function contentMd5(body: Buffer): Header {
+  return ['content-md5', hash('md5', body, 'base64')];
+}
+
+/** Of CompleteMultipartUpload: 200 may come before the parts are put together, and what went wrong in the body. */
+function statusOf({ status, text }: StoreAnswer): number {
+  if (status !== 200 || !isErrorDocument(text)) return status;
+  return STATUS_OF_CODE[elementText(text, 'Code') ?? ''] ?? 500;
+}
+
+const STATUS_OF_CODE: Readonly<Record<string, number>> = {
+  PreconditionFailed: 412,
+  ConditionalRequestConflict: 409,
+  NotImplemented: 501,
+};
+
+/** The inner XML of the elements of this name. */
+function elementsOf(xml: string, name: string): string[] {
+  return [...xml.matchAll(new RegExp(`<${name}>(.*?)</${name}>`, 'gs'))].map(
+    ([, inner]) => inner ?? '',
+  );
+}
+
+export function isDone({ status }: StoreAnswer): boolean {
+  return status >= 200 && status < 300;
+}
+
+/** `400 BadDigest`; HEAD has no words for its status. */
+export function answerText({ status, text }: StoreAnswer): string {
+  const code = isErrorDocument(text) ? elementText(text, 'Code') : undefined;
+  return code === undefined || code === '' ? `${status}` : `${status} ${code}`;
+}
+
+/** Without quotes; undefined where the answer has none. */
+export function etagOf({ headers }: StoreAnswer): string | undefined {
+  return headers.get('etag')?.replace(/^"(.*)"$/, '$1');
+}
+
+export function unknown(reason: string): Unknown {
+  return { kind: 'unknown', reason };
+}
+
+/** A finding, or `unknown` when the store could not be asked. */
+export async function orUnknown<Finding>(
+  finding: () => Promise<Finding>,
+): Promise<Finding | Unknown> {
+  try {
+    return await finding();
+  } catch (error) {
+    if (error instanceof StoreError) return unknown(error.message);
+    throw error;
+  }
+}

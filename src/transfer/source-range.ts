@@ -1,0 +1,58 @@
+/**
+ * Reads a range of the source's object, of one version of it and no other.
+ */
+import type { ObjectKey } from '../object-key.ts';
+import {
+  type ObjectHead,
+  type ObjectStore,
+  type Receiving,
+  StoreError,
+} from '../s3/object-store.ts';
+import type { PartRange } from './part-plan.ts';
+import { at, TransferError } from './transfer-error.ts';
+
+type ObjectVersion = Pick<ObjectHead, 'bytes' | 'etag' | 'lastModified'>;
+
+export interface SourceRange {
+  readonly key: ObjectKey;
+  readonly range: PartRange;
+  /** What tells the version of the object that the range must be of. */
+  readonly version: ObjectVersion;
+}
+
+/**
+ * @param receive - gives the place for the content; called when the object is known to be the right version
+ * @throws TransferError; `precondition-failed` with the code `changed` when there is another version
+ */
+export async function readRange(
+  { key, range: { first, last }, version }: SourceRange,
+  source: ObjectStore,
+  receive: () => Receiving,
+): Promise<void> {
+  const getting = source.get(key, {
+    range: { first, last },
+    ...(version.etag === '' ? {} : { ifMatch: version.etag }),
+    receive: (head) => {
+      // Stores that ignore If-Match, and objects without an ETag, must not be mixed of two versions either.
+      if (!isSameVersion(head, version)) throw changed(206);
+      return receive();
+    },
+  });
+  await at('source', getting).catch((error: unknown) => {
+    const refused = error instanceof TransferError && error.kind === 'precondition-failed';
+    throw refused ? new TransferError('source', changed(error.cause.status)) : error;
+  });
+}
+
+function isSameVersion(a: ObjectVersion, b: ObjectVersion): boolean {
+  return a.bytes === b.bytes && a.etag === b.etag && a.lastModified === b.lastModified;
+}
+
+function changed(status: number): StoreError {
+  return new StoreError('the object changed while it was copied', {
+    kind: 'precondition-failed',
+    code: 'changed',
+    status,
+    mayHaveLanded: false,
+  });
+}

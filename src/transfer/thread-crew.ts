@@ -1,0 +1,364 @@
+/**
+ * A crew of worker threads: each has its own connections, places and memory, so that a transfer has all
+ * cores of the host. This thread only hands out keys and takes outcomes in.
+ *
+ * Threads are started as there is work for them. One that dies makes the transfer fail: what it
+ * was copying has no outcome, and everything else is finished and handed on.
+ */
+import { Worker } from 'node:worker_threads';
+import type { Counters } from '../domain.ts';
+import { MigrateError } from '../errors.ts';
+import type { Crew, CrewEvents } from './crew.ts';
+import type { OpenPage } from './open-page.ts';
+import { PartDesk } from './part-desk.ts';
+import {
+  type AddedCounts,
+  CREW_COUNTERS,
+  errorOf,
+  type FromWorker,
+  type SliceOutcomes,
+  type ToWorker,
+  type WorkerOptions,
+} from './worker-messages.ts';
+
+export interface ThreadCrewOptions
+  extends Pick<WorkerOptions, 'source' | 'destination' | 'multipartThresholdBytes' | 'partBytes'> {
+  readonly counters: Counters;
+  /** Worker threads; at least 1, at most `threads`. */
+  readonly cores: number;
+  /** Places of all workers together. */
+  readonly threads: number;
+  /** Of all workers together. */
+  readonly memoryBytes: number;
+}
+
+/** Most keys in a message: enough that it costs little for each, few enough that the workers share fairly. */
+const MAX_SLICE = 64;
+/**
+ * Keys that a worker has at hand besides those it has places for: as many as it copies in this time, so that it
+ * does not run dry while outcomes are on their way. None where objects take long: then a worker begins
+ * nothing that another could begin sooner, and after a Ctrl-C nothing more at all.
+ */
+const AT_HAND_SECONDS = 0.02;
+const MAX_AT_HAND = 128;
+/** How long to wait for the workers' resets when the program is left at once. */
+const LEAVING_MS = 500;
+
+/** Keys of a page that were handed out together. */
+interface Slice {
+  readonly page: OpenPage;
+  readonly indices: readonly number[];
+  unfinished: number;
+}
+
+/** Places of a page whose keys wait for a worker, from `next` on. */
+interface Queued {
+  readonly page: OpenPage;
+  readonly indices: readonly number[];
+  next: number;
+}
+
+export class ThreadCrew implements Crew {
+  readonly #options: ThreadCrewOptions;
+  readonly #events: CrewEvents;
+  readonly #members: Member[] = [];
+  readonly #desk = new PartDesk();
+  readonly #queue: Queued[] = [];
+  readonly #left = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
+  #waiting = 0;
+  #stopping = false;
+
+  constructor(options: ThreadCrewOptions, events: CrewEvents) {
+    this.#options = options;
+    this.#events = events;
+  }
+
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  get idle(): boolean {
+    return this.#waiting === 0 && this.#members.every((member) => member.idle);
+  }
+
+  copy(page: OpenPage, indices: Iterable<number>): void {
+    if (this.#stopping) return;
+    const queued = { page, indices: [...indices], next: 0 };
+    if (queued.indices.length === 0) return;
+    this.#queue.push(queued);
+    this.#waiting += queued.indices.length;
+    this.#handOut();
+  }
+
+  stop(): void {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    this.#queue.length = 0;
+    this.#waiting = 0;
+    for (const member of this.#members) member.stop();
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#members.map((member) => member.close()));
+  }
+
+  leave(): void {
+    const left = new Int32Array(this.#left);
+    const alive = this.#members.filter((member) => member.alive);
+    for (const member of alive) member.tell({ kind: 'leave' });
+    const until = performance.now() + LEAVING_MS;
+    for (let seen = 0; seen < alive.length; seen = Atomics.load(left, 0)) {
+      const wait = until - performance.now();
+      if (wait <= 0) return;
+      Atomics.wait(left, 0, seen, wait);
+    }
+  }
+
+  #handOut(): void {
+    for (let queued = this.#queue[0]; queued !== undefined; queued = this.#queue[0]) {
+      const member = this.#freest();
+      if (member === undefined) break;
+      // The last ones in small pieces, so that no worker is left with many while others have none.
+      const fair = Math.ceil(this.#waiting / (2 * this.#options.cores));
+      const end = queued.next + Math.min(MAX_SLICE, member.room, fair);
+      const indices = queued.indices.slice(queued.next, end);
+      queued.next += indices.length;
+      this.#waiting -= indices.length;
+      if (queued.next === queued.indices.length) this.#queue.shift();
+      member.copy({ page: queued.page, indices, unfinished: indices.length });
+    }
+    this.#countWorking();
+  }
+
+  /** The worker that can take the most keys, a new one while all places are taken; undefined when none can take any. */
+  #freest(): Member | undefined {
+    let freest: Member | undefined;
+    for (const member of this.#members) {
+      if (member.room > (freest?.room ?? 0)) freest = member;
+    }
+    if (freest === undefined || freest.pending >= freest.threads) {
+      freest = this.#startOne() ?? freest;
+    }
+    return freest;
+  }
+
+  #countWorking(): void {
+    let working = 0;
+    for (const member of this.#members) working += member.working;
+    this.#options.counters.working = working;
+  }
+
+  /** @returns undefined when all have been started */
+  #startOne(): Member | undefined {
+    const { cores, threads, memoryBytes, source, destination } = this.#options;
+    const { multipartThresholdBytes, partBytes } = this.#options;
+    const number = this.#members.length;
+    if (number >= cores) return undefined;
+    const options: WorkerOptions = {
+      source,
+      destination,
+      multipartThresholdBytes,
+      partBytes,
+      threads: Math.floor(threads / cores) + (number < threads % cores ? 1 : 0),
+      memoryBytes: Math.floor(memoryBytes / cores),
+      partWindow: threads,
+      left: this.#left,
+    };
+    const member = new Member(options, {
+      onMessage: (message) => this.#onMessage(member, message),
+      onDeath: (reason) => this.#onDeath(member, reason),
+    });
+    this.#members.push(member);
+    this.#desk.add(member);
+    return member;
+  }
+
+  #onMessage(member: Member, message: FromWorker): void {
+    switch (message.kind) {
+      case 'progress':
+        this.#add(message.added);
+        for (const outcomes of message.outcomes) this.#takeIn(member, outcomes);
+        if (!this.#stopping) this.#handOut();
+        else this.#countWorking();
+        break;
+      case 'ask-part':
+        while (this.#startOne() !== undefined);
+        this.#desk.ask(member, message.id, message.job);
+        return;
+      case 'drop-part':
+        this.#desk.drop(member, message.id);
+        return;
+      case 'part-end':
+        this.#desk.end(message.id, message.end);
+        return;
+      case 'warning':
+        this.#events.onWarning(message.message);
+        return;
+      case 'failure':
+        this.#events.onFailure(errorOf(message.failure));
+        return;
+      case 'stopped':
+        this.#countWorking();
+        break;
+    }
+    this.#events.onChange();
+  }
+
+  #takeIn(member: Member, { slice: number, copied, others }: SliceOutcomes): void {
+    const { page, indices } = member.slice(number);
+    for (const [i, at] of copied.at.entries()) {
+      const index = indices[at] as number;
+      this.#events.onOutcome(page, index, {
+        kind: 'copied',
+        key: page.keyAt(index),
+        bytes: copied.bytes[i] as number,
+        etag: copied.etags[i] as string,
+        detail: copied.details[i] as string,
+      });
+    }
+    for (const { at, outcome } of others) {
+      this.#events.onOutcome(page, indices[at] as number, outcome);
+    }
+    member.finish(number, copied.at.length + others.length);
+  }
+
+  #onDeath(member: Member, reason: string): void {
+    this.#desk.remove(member);
+    this.#countWorking();
+    this.#events.onFailure(
+      new MigrateError(`a worker thread has died: ${reason}`, {
+        exitCode: 3,
+        hint: 'Give the same command again: it goes on where this run ended. If it happens again, try --cores 1, and report it.',
+      }),
+    );
+    this.#events.onChange();
+  }
+
+  #add(added: AddedCounts): void {
+    for (const name of CREW_COUNTERS) this.#options.counters[name] += added[name];
+  }
+}
+
+interface MemberEvents {
+  onMessage(message: FromWorker): void;
+  /** Once, unless it was closed. */
+  onDeath(reason: string): void;
+}
+
+/** One worker thread, and what it has to do. */
+class Member {
+  readonly threads: number;
+  readonly #worker: Worker;
+  readonly #ended: Promise<void>;
+  readonly #slices = new Map<number, Slice>();
+  #lastSlice = 0;
+  #pending = 0;
+  #perSecond = 0;
+  #rateSince = performance.now();
+  #finishedSince = 0;
+  #state: 'at-work' | 'stopping' | 'stopped' | 'closing' | 'dead' = 'at-work';
+
+  constructor(options: WorkerOptions, events: MemberEvents) {
+    this.threads = options.threads;
+    this.#worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: options });
+    this.#worker.on('message', (message: FromWorker) => {
+      if (message.kind === 'stopped' && this.#state === 'stopping') this.#state = 'stopped';
+      events.onMessage(message);
+    });
+    const die = (reason: string): void => {
+      if (this.#state === 'dead' || this.#state === 'closing') return;
+      this.#state = 'dead';
+      events.onDeath(reason);
+    };
+    this.#ended = new Promise((resolve) => {
+      this.#worker.on('error', (error) => die(error.message));
+      this.#worker.on('exit', (code) => {
+        die(`it ended with code ${code}`);
+        resolve();
+      });
+    });
+  }
+
+  get alive(): boolean {
+    return this.#state !== 'dead';
+  }
+
+  /** Whether it has nothing to do, and will not do any more of what it was given. */
+  get idle(): boolean {
+    switch (this.#state) {
+      case 'at-work':
+        return this.#pending === 0;
+      case 'stopping':
+        return false;
+      case 'stopped':
+      case 'closing':
+      case 'dead':
+        return true;
+    }
+  }
+
+  /** Keys it was given that have no outcome yet. */
+  get pending(): number {
+    return this.#pending;
+  }
+
+  /** Objects under way; those it has at hand are not. */
+  get working(): number {
+    return this.idle ? 0 : Math.min(this.#pending, this.threads);
+  }
+
+  /** Keys it can take now. */
+  get room(): number {
+    if (this.#state !== 'at-work') return 0;
+    const atHand = Math.min(MAX_AT_HAND, Math.floor(this.#perSecond * AT_HAND_SECONDS));
+    return this.threads + atHand - this.#pending;
+  }
+
+  tell(message: ToWorker): void {
+    this.#worker.postMessage(message);
+  }
+
+  copy(slice: Slice): void {
+    this.#lastSlice++;
+    this.#slices.set(this.#lastSlice, slice);
+    this.#pending += slice.indices.length;
+    const keys = slice.indices.map((index) => slice.page.keyAt(index));
+    this.tell({ kind: 'copy', slice: this.#lastSlice, keys });
+  }
+
+  slice(number: number): Slice {
+    return this.#slices.get(number) as Slice;
+  }
+
+  finish(number: number, objects: number): void {
+    const slice = this.slice(number);
+    this.#pending -= objects;
+    slice.unfinished -= objects;
+    if (slice.unfinished === 0) this.#slices.delete(number);
+    this.#measure(objects);
+  }
+
+  #measure(objects: number): void {
+    this.#finishedSince += objects;
+    const now = performance.now();
+    const seconds = (now - this.#rateSince) / 1000;
+    if (seconds < AT_HAND_SECONDS) return;
+    this.#perSecond = this.#finishedSince / seconds;
+    this.#finishedSince = 0;
+    this.#rateSince = now;
+  }
+
+  stop(): void {
+    if (this.#state !== 'at-work') return;
+    this.#state = 'stopping';
+    this.tell({ kind: 'stop' });
+  }
+
+  async close(): Promise<void> {
+    if (this.#state !== 'dead') {
+      this.#state = 'closing';
+      this.tell({ kind: 'close' });
+    }
+    await this.#ended;
+  }
+}

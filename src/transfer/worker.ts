@@ -1,0 +1,205 @@
+/**
+ * A worker thread of a transfer: copies what the main thread hands it, over connections of its own.
+ *
+ * It knows neither lists nor logs. What it was copying when it ends without a word has no outcome, and is begun anew
+ * by the next run.
+ */
+import { isMainThread, type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { newCounters, type Outcome } from '../domain.ts';
+import type { ObjectKey } from '../object-key.ts';
+import { WireObjectStore } from '../s3/wire-object-store.ts';
+import type { CopiedPart, PartJob } from './copy-part.ts';
+import { CopyPool } from './copy-pool.ts';
+import { RunEnding, retryPolicy } from './retry.ts';
+import {
+  type AddedCounts,
+  CREW_COUNTERS,
+  type FromWorker,
+  failureOf,
+  type PartEnd,
+  partEndOf,
+  partOf,
+  type SliceOutcomes,
+  type ToWorker,
+  type WorkerOptions,
+} from './worker-messages.ts';
+
+/** Outcomes are told when so many have come together, or after so long; counters as often when they change. */
+const TELL_AT_OUTCOMES = 64;
+const TELL_AFTER_MS = 10;
+const COUNT_EVERY_MS = 100;
+
+/** Another worker's part is wanted until that one says otherwise to the main thread. */
+const NEVER = new AbortController().signal;
+
+class TransferWorker {
+  readonly #options: WorkerOptions;
+  readonly #tell: (message: FromWorker) => void;
+  readonly #onClosed: () => void;
+  readonly #source: WireObjectStore;
+  readonly #destination: WireObjectStore;
+  readonly #counters = newCounters();
+  readonly #ending = new AbortController();
+  readonly #pool: CopyPool;
+  #told: AddedCounts = countsOf(this.#counters);
+  #outcomes = new Map<number, SliceOutcomes>();
+  #outcomeCount = 0;
+  #telling: NodeJS.Timeout | undefined;
+  readonly #counting: NodeJS.Timeout;
+  readonly #asked = new Map<number, (end: PartEnd) => void>();
+  #lastAsked = 0;
+
+  constructor(options: WorkerOptions, port: MessagePort) {
+    this.#options = options;
+    this.#tell = (message) => port.postMessage(message);
+    this.#onClosed = () => port.close();
+    this.#source = new WireObjectStore(options.source);
+    this.#destination = new WireObjectStore(options.destination);
+    this.#pool = new CopyPool(
+      {
+        source: this.#source,
+        destination: this.#destination,
+        counters: this.#counters,
+        threads: options.threads,
+        memoryBytes: options.memoryBytes,
+        multipartThresholdBytes: options.multipartThresholdBytes,
+        partBytes: options.partBytes,
+        warn: (text) => this.#tell({ kind: 'warning', message: text }),
+        retry: retryPolicy(this.#ending.signal),
+        now: Date.now,
+      },
+      {
+        copyPart: (job, unwanted) => this.#askForPart(job, unwanted),
+        partWindow: options.partWindow,
+      },
+    );
+    this.#counting = setInterval(() => this.#tellCounts(), COUNT_EVERY_MS);
+  }
+
+  take(message: ToWorker): void {
+    switch (message.kind) {
+      case 'copy':
+        for (const [at, key] of message.keys.entries()) void this.#copy(key, message.slice, at);
+        return;
+      case 'copy-part':
+        void this.#copyPart(message.job).then((end) => {
+          this.#tell({ kind: 'part-end', id: message.id, end });
+          this.#endWhenIdle();
+        });
+        return;
+      case 'part-end':
+        this.#asked.get(message.id)?.(message.end);
+        return;
+      case 'stop':
+        this.#ending.abort();
+        this.#endWhenIdle();
+        return;
+      case 'close':
+        this.#closeStores();
+        clearInterval(this.#counting);
+        this.#onClosed();
+        return;
+      case 'leave': {
+        this.#closeStores();
+        const left = new Int32Array(this.#options.left);
+        Atomics.add(left, 0, 1);
+        Atomics.notify(left, 0);
+        return;
+      }
+    }
+  }
+
+  #closeStores(): void {
+    this.#source.close();
+    this.#destination.close();
+  }
+
+  async #copy(key: ObjectKey, slice: number, at: number): Promise<void> {
+    try {
+      this.#keep(slice, at, await this.#pool.copy(key));
+    } catch (error) {
+      // Its key has no outcome, like those that were not begun.
+      if (!(error instanceof RunEnding)) this.#tell({ kind: 'failure', failure: failureOf(error) });
+    }
+    this.#endWhenIdle();
+  }
+
+  async #copyPart(job: PartJob): Promise<PartEnd> {
+    try {
+      return { kind: 'copied', part: await this.#pool.copyPart(job, NEVER) };
+    } catch (error) {
+      return partEndOf(error);
+    }
+  }
+
+  /** Has a part copied by whichever worker has a place for it. */
+  async #askForPart(job: PartJob, unwanted: AbortSignal): Promise<CopiedPart> {
+    unwanted.throwIfAborted();
+    this.#lastAsked++;
+    const id = this.#lastAsked;
+    const drop = (): void => this.#tell({ kind: 'drop-part', id });
+    unwanted.addEventListener('abort', drop);
+    try {
+      const end = await new Promise<PartEnd>((resolve) => {
+        this.#asked.set(id, resolve);
+        this.#tell({ kind: 'ask-part', id, job });
+      });
+      return partOf(end);
+    } finally {
+      this.#asked.delete(id);
+      unwanted.removeEventListener('abort', drop);
+    }
+  }
+
+  #keep(slice: number, at: number, outcome: Outcome): void {
+    let outcomes = this.#outcomes.get(slice);
+    if (outcomes === undefined) {
+      outcomes = { slice, copied: { at: [], bytes: [], etags: [], details: [] }, others: [] };
+      this.#outcomes.set(slice, outcomes);
+    }
+    if (outcome.kind === 'copied') {
+      const { copied } = outcomes;
+      copied.at.push(at);
+      copied.bytes.push(outcome.bytes);
+      copied.etags.push(outcome.etag);
+      copied.details.push(outcome.detail);
+    } else {
+      outcomes.others.push({ at, outcome });
+    }
+    this.#outcomeCount++;
+    if (this.#outcomeCount >= TELL_AT_OUTCOMES) this.#tellProgress();
+    else this.#telling ??= setTimeout(() => this.#tellProgress(), TELL_AFTER_MS);
+  }
+
+  #tellCounts(): void {
+    if (CREW_COUNTERS.some((name) => this.#counters[name] !== this.#told[name]))
+      this.#tellProgress();
+  }
+
+  #tellProgress(): void {
+    clearTimeout(this.#telling);
+    this.#telling = undefined;
+    const counts = countsOf(this.#counters);
+    const added = { ...counts };
+    for (const name of CREW_COUNTERS) added[name] -= this.#told[name];
+    this.#told = counts;
+    this.#tell({ kind: 'progress', outcomes: [...this.#outcomes.values()], added });
+    this.#outcomes = new Map();
+    this.#outcomeCount = 0;
+  }
+
+  #endWhenIdle(): void {
+    if (!this.#ending.signal.aborted || !this.#pool.idle) return;
+    this.#tellProgress();
+    this.#tell({ kind: 'stopped' });
+  }
+}
+
+function countsOf(counters: AddedCounts): Record<(typeof CREW_COUNTERS)[number], number> {
+  const { downloaded, downloadedBytes, uploadedBytes, retries } = counters;
+  return { downloaded, downloadedBytes, uploadedBytes, retries };
+}
+
+if (isMainThread || parentPort === null) throw new Error('this is the code of a worker thread');
+const worker = new TransferWorker(workerData as WorkerOptions, parentPort);
+parentPort.on('message', (message: ToWorker) => worker.take(message));
