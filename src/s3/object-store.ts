@@ -126,7 +126,7 @@ export interface GetOptions {
 export type Receiving = Buffer | WatchedBuffer | Passage | undefined;
 
 /** A buffer with someone who looks at each piece of the content while it is still in the processor's cache. */
-export interface WatchedBuffer {
+interface WatchedBuffer {
   readonly bytes: Buffer;
   /** The pieces come in order, each byte once; must not throw. */
   readonly onPiece: (piece: Buffer) => void;

@@ -82,10 +82,7 @@ class TransferWorker {
         for (const [at, key] of message.keys.entries()) void this.#copy(key, message.slice, at);
         return;
       case 'copy-part':
-        void this.#copyPart(message.job).then((end) => {
-          this.#tell({ kind: 'part-end', id: message.id, end });
-          this.#endWhenIdle();
-        });
+        void this.#copyPart(message.id, message.job);
         return;
       case 'part-end':
         this.#asked.get(message.id)?.(message.end);
@@ -124,12 +121,15 @@ class TransferWorker {
     this.#endWhenIdle();
   }
 
-  async #copyPart(job: PartJob): Promise<PartEnd> {
+  async #copyPart(id: number, job: PartJob): Promise<void> {
+    let end: PartEnd;
     try {
-      return { kind: 'copied', part: await this.#pool.copyPart(job, NEVER) };
+      end = { kind: 'copied', part: await this.#pool.copyPart(job, NEVER) };
     } catch (error) {
-      return partEndOf(error);
+      end = partEndOf(error);
     }
+    this.#tell({ kind: 'part-end', id, end });
+    this.#endWhenIdle();
   }
 
   /** Has a part copied by whichever worker has a place for it. */
