@@ -11,20 +11,27 @@
  * With `--hash` bodies are hashed, held against Content-MD5, and their MD5 is the ETag. Without it they
  * are dropped, and the ETag is the Content-MD5 the client gave, else the one its content must have.
  *
+ * Keys that are none of the synthetic ones are left to the embedded server, an honest store: s3migrate
+ * probes what a destination does before it trusts it.
+ *
  * A parent process is told `{ port }`, and may send `counts` and `reset`.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import { parseArgs } from 'node:util';
+import { percentDecode } from '../dist/s3-server/percent-encoding.js';
+import { startS3Server } from '../dist/s3-server/server.js';
 import {
   md5OfContent,
+  PART_BYTES,
   PATTERN,
   PATTERN_BYTES,
   SyntheticObjects,
   uploadEtag,
 } from './synthetic-objects.mjs';
+import { ACCESS_KEY, SECRET_KEY } from './tools.mjs';
 
 const { values: options } = parseArgs({
   options: {
@@ -42,6 +49,11 @@ const objects = new SyntheticObjects({
   sizeBytes: options.size === 'mixed' ? 'mixed' : Number(options.size),
 });
 const etags = objects.etags();
+const honestStore = await startS3Server({
+  accessKey: ACCESS_KEY,
+  secretKey: SECRET_KEY,
+  buckets: ['dest'],
+});
 const LAST_MODIFIED = new Date(Date.now() - 3_600_000);
 /** An answer with content up to here is one write of head and content, made once for each length. */
 const JOINED_BYTES = 64 * 1024;
@@ -95,7 +107,6 @@ function refusal(status, code) {
 const NO_SUCH_KEY = refusal('404 Not Found', 'NoSuchKey');
 const EXISTS = refusal('412 Precondition Failed', 'PreconditionFailed');
 const BAD_DIGEST = refusal('400 Bad Request', 'BadDigest');
-const UNKNOWN_KEY = refusal('400 Bad Request', 'NotOneOfTheSyntheticKeys');
 const NOT_IMPLEMENTED = refusal('501 Not Implemented', 'NotImplemented');
 const LISTED_BUCKETS = ['src', 'dest']
   .map(
@@ -116,12 +127,22 @@ class RequestHead {
     const targetEnd = headText.indexOf(' ', methodEnd + 1);
     const target = headText.slice(methodEnd + 1, targetEnd);
     const mark = target.indexOf('?');
-    const path = decodeURIComponent(mark < 0 ? target : target.slice(0, mark));
+    const path = percentDecode(mark < 0 ? target : target.slice(0, mark));
     const slash = path.indexOf('/', 1);
     this.method = headText.slice(0, methodEnd);
     this.bucket = path.slice(1, slash < 0 ? undefined : slash);
     this.key = slash < 0 ? '' : path.slice(slash + 1);
     this.query = mark < 0 ? undefined : new URLSearchParams(target.slice(mark + 1));
+  }
+
+  /** Whether it is about an object of `dest` that the source cannot have. */
+  get isForHonestStore() {
+    return this.bucket === 'dest' && this.key !== '' && objects.indexOf(this.key) === undefined;
+  }
+
+  /** The request with another connection's end in mind: the field is not among those that are signed. */
+  asLast() {
+    return `${this.#text}\r\nconnection: close${HEAD_END}`;
   }
 
   /** @param name in lower case */
@@ -230,8 +251,12 @@ class Connection {
         this.#pending = end < 0 ? bytes : undefined;
         if (end < 0) return;
         this.#head = new RequestHead(bytes.latin1Slice(0, end));
-        this.#body = new Body(this.#head);
         bytes = bytes.subarray(end + HEAD_END.length);
+        if (this.#head.isForHonestStore) {
+          this.#handOver(this.#head, bytes);
+          return;
+        }
+        this.#body = new Body(this.#head);
         if (this.#head.field('expect') !== undefined) {
           this.#socket.write(`HTTP/1.1 100 Continue${HEAD_END}`);
         }
@@ -249,6 +274,16 @@ class Connection {
     else if (head.key === '') this.#send(answerOfBucket(head));
     else if (head.method === 'GET' && !head.has('tagging')) this.#answerGet(head);
     else this.#send(answerOfObject(head, body));
+  }
+
+  /** The rest of this connection's life is this one request, between client and embedded server. */
+  #handOver(head, bytes) {
+    const store = connect(Number(new URL(honestStore.url).port), '127.0.0.1');
+    store.write(head.asLast(), 'latin1');
+    store.write(bytes);
+    this.#socket.removeAllListeners('data');
+    this.#socket.pipe(store).pipe(this.#socket);
+    store.on('error', () => this.#socket.destroy());
   }
 
   #send(answer) {
@@ -312,7 +347,8 @@ function answerOfObject(head, body) {
     case 'POST':
       return head.has('uploads') ? answerOfCreateUpload(head) : answerOfComplete(head);
     case 'DELETE':
-      uploads.delete(head.query?.get('uploadId'));
+      if (head.has('uploadId')) uploads.delete(head.query.get('uploadId'));
+      else if (head.bucket === 'dest') stored.delete(objects.indexOf(head.key));
       return 'HTTP/1.1 204 No Content\r\n\r\n';
     default:
       return NOT_IMPLEMENTED;
@@ -324,13 +360,26 @@ function answerOfHead(head) {
   const { size, etag, refused } = found(head);
   // The answer to HEAD has no body.
   if (refused !== undefined) return refused.slice(0, refused.indexOf(HEAD_END) + HEAD_END.length);
+  const partNumber = Number(head.query?.get('partNumber') ?? 0);
+  const inParts = head.bucket === 'src' && etag.includes('-');
+  if (partNumber > 0 && inParts) return answerOfPartHead(size, partNumber);
   const { whole } = answersOf(size);
   return whole.replace(etags.get(size), etag);
 }
 
+function answerOfPartHead(size, partNumber) {
+  const from = (partNumber - 1) * PART_BYTES;
+  const to = Math.min(from + PART_BYTES, size);
+  if (from >= to) return text('416 Requested Range Not Satisfiable');
+  return (
+    `HTTP/1.1 206 Partial Content\r\n${answersOf(size).fields}` +
+    `Content-Range: bytes ${from}-${to - 1}/${size}\r\n` +
+    `x-amz-mp-parts-count: ${Math.ceil(size / PART_BYTES)}\r\nContent-Length: ${to - from}${HEAD_END}`
+  );
+}
+
 /** @returns the answer when the object may not be written */
 function refusedWrite(head, i) {
-  if (i === undefined) return UNKNOWN_KEY;
   if (!stored.has(i) || head.field('if-none-match') === undefined) return undefined;
   counts.existing++;
   return EXISTS;

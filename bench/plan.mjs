@@ -8,7 +8,7 @@
  * pinned to one core (where taskset exists) plans them and reports rate and peak memory. Another one
  * reads both lists with node:readline and does nothing else: the ratio of the two holds on any machine.
  */
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import {
   closeSync,
   createReadStream,
@@ -28,6 +28,7 @@ import { openListFolder } from '../dist/lists/list-folder.js';
 import { BEFORE_ALL } from '../dist/object-key.js';
 import { plan } from '../dist/plan/plan.js';
 import { createShard } from '../dist/plan/shard.js';
+import { pinned } from './measured-run.mjs';
 
 const KEYS_A_FILE = 100_000;
 const HASH_COUNT = 4;
@@ -84,12 +85,8 @@ function writeLists(work, keys) {
 
 function measuredInChild(childMode, work) {
   const command = [process.execPath, fileURLToPath(import.meta.url), childMode, work];
-  const pinned = hasTaskset() ? ['taskset', '-c', '0', ...command] : command;
-  return JSON.parse(execFileSync(pinned[0], pinned.slice(1), { encoding: 'utf8' }));
-}
-
-function hasTaskset() {
-  return spawnSync('taskset', ['-V']).status === 0;
+  const [program, ...args] = pinned(0, command);
+  return JSON.parse(execFileSync(program, args, { encoding: 'utf8' }));
 }
 
 async function measure(work) {

@@ -13,7 +13,8 @@ const MIB = 1024 ** 2;
 const KEYS_A_LIST_FILE = 100_000;
 /** Longest object that one PUT makes, so the longest whose ETag is an MD5. */
 const MAX_PUT_BYTES = 5 * 1024 ** 3;
-const PART_BYTES_OF_LONGER = 16 * MIB;
+/** Longer ones are as if uploaded in parts of this. */
+export const PART_BYTES = 16 * MIB;
 
 /** Mixed sizes: log-uniform from 4 KiB to 64 MiB, as buckets of photos and films have them. */
 const MIXED_LEAST_BYTES = 4096;
@@ -152,9 +153,9 @@ function hashContent(md5, { from, to }) {
 }
 
 function etagOfLonger(sizeBytes) {
-  const whole = Math.floor(sizeBytes / PART_BYTES_OF_LONGER);
-  const md5s = Array.from({ length: whole }, () => md5OfContent(PART_BYTES_OF_LONGER));
-  const rest = sizeBytes % PART_BYTES_OF_LONGER;
+  const whole = Math.floor(sizeBytes / PART_BYTES);
+  const md5s = Array.from({ length: whole }, () => md5OfContent(PART_BYTES));
+  const rest = sizeBytes % PART_BYTES;
   if (rest > 0) md5s.push(md5OfContent(rest));
   return uploadEtag(md5s);
 }

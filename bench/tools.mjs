@@ -10,8 +10,8 @@ import { fileURLToPath } from 'node:url';
 
 /** The program under test. */
 export const OURS = fileURLToPath(new URL('../bin/s3migrate', import.meta.url));
-const ACCESS_KEY = 'user1';
-const SECRET_KEY = 'password123';
+export const ACCESS_KEY = 'user1';
+export const SECRET_KEY = 'password123';
 const THREADS = '64';
 
 /** For all tools: secrets, and the authority to trust where programs in Go and Rust look for it. */

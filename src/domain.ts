@@ -69,6 +69,26 @@ export interface TransferFailure {
   readonly at: number;
 }
 
+/**
+ * The detail of an upload that was skipped: whether what the destination has is the source's object.
+ * `exists` where nobody looked.
+ */
+export type ExistingDetail = 'exists' | 'exists-same' | 'exists-differs' | 'exists-same-length';
+
+const LOST = '; lost: ';
+const NONE: readonly string[] = [];
+
+/** The detail of a copied object that goes without some of what belongs to it, for {@link lossesIn}. */
+export function withLosses(proof: string, lost: readonly string[]): string {
+  return lost.length === 0 ? proof : `${proof}${LOST}${lost.join(' ')}`;
+}
+
+/** The kinds of what an object goes without, as its detail tells. */
+export function lossesIn(detail: string): readonly string[] {
+  const at = detail.indexOf(LOST);
+  return at < 0 ? NONE : detail.slice(at + LOST.length).split(' ');
+}
+
 /** What became of one key that had to be transferred. */
 export type Outcome =
   | {
@@ -78,13 +98,14 @@ export type Outcome =
       readonly bytes: number;
       /** The destination's ETag, without quotes. */
       readonly etag: string;
-      /** How it is known that the bytes are the source's. */
+      /** How it is known that the bytes are the source's; with what is lost, see {@link withLosses}. */
       readonly detail: string;
     }
   | {
       /** `skipped-download`: not in the source (404). `skipped-upload`: the destination has the key (412). */
       readonly kind: 'skipped-download' | 'skipped-upload';
       readonly key: ObjectKey;
+      /** The store's word for a missing object; see {@link ExistingDetail}. */
       readonly detail: string;
     }
   | { readonly kind: 'failed'; readonly key: ObjectKey; readonly failure: TransferFailure };

@@ -10,6 +10,7 @@ import { type Counters, Decision, newCounters, type PlanPage } from './domain.ts
 import type { MigrateError } from './errors.ts';
 import { BEFORE_ALL, displayKey, type ObjectKey } from './object-key.ts';
 import { plan } from './plan/plan.ts';
+import { overwrites, probedPolicy } from './probed-policy.ts';
 import { prepareLogFolder } from './record/disk.ts';
 import {
   openRunFolder,
@@ -31,6 +32,8 @@ import {
   stopping,
 } from './run-inputs.ts';
 import { type OpenBuckets, openBuckets } from './s3/open-store.ts';
+import { WireObjectStore } from './s3/wire-object-store.ts';
+import type { CopyPolicy } from './transfer/copy-policy.ts';
 import type { Crew, CrewEvents } from './transfer/crew.ts';
 import { LocalCrew } from './transfer/local-crew.ts';
 import { retryPolicy } from './transfer/retry.ts';
@@ -48,6 +51,10 @@ export interface MigrateOptions extends RunInputs {
   readonly multipartThresholdBytes: number;
   /** Length of those parts, 5 MiB to 5 GiB; undefined: by the object's length. */
   readonly partBytes: number | undefined;
+  /** Without `capabilities`, which the run finds out itself. */
+  readonly policy: CopyPolicy;
+  /** Below it the destination is probed. */
+  readonly probePrefix: ObjectKey;
   readonly startAfter: ObjectKey | undefined;
   /** Stop after so many keys that need a transfer; undefined for all. */
   readonly first: number | undefined;
@@ -90,21 +97,74 @@ export async function migrate(
   try {
     const folder = await openRunFolder(folderOptions);
     if (folder.state === 'complete') return await tellComplete(folder, options, surroundings);
-    return await run({ options, surroundings, lists, stores, folder });
+    const policy = await probe({ options, surroundings, stores, folder });
+    if (policy === undefined) return interruptedAtStart(signal);
+    const writing = overwrites(policy) ? withoutCondition(stores) : stores;
+    try {
+      return await run({ options, surroundings, lists, stores: writing, folder, policy });
+    } finally {
+      writing.destination.close();
+    }
   } finally {
     closeAll(stores);
   }
 }
 
-interface Run {
+/** The caller closes the new destination. */
+function withoutCondition({ source, settled }: OpenBuckets): OpenBuckets {
+  const destination = { ...settled.destination, overwrite: true };
+  return {
+    source,
+    destination: new WireObjectStore(destination),
+    settled: { source: settled.source, destination },
+  };
+}
+
+interface Opened {
   readonly options: MigrateOptions;
   readonly surroundings: Surroundings;
-  readonly lists: Lists;
   readonly stores: OpenBuckets;
   readonly folder: RunFolder;
 }
 
-async function run({ options, surroundings, lists, stores, folder }: Run): Promise<RunResult> {
+/** @returns undefined when it was interrupted; the folder is closed then, and whenever it throws */
+async function probe({
+  options: { policy, probePrefix },
+  surroundings: { stderr, signal },
+  stores: { destination },
+  folder,
+}: Opened): Promise<CopyPolicy | undefined> {
+  try {
+    return await probedPolicy({
+      destination,
+      policy,
+      probePrefix,
+      signal,
+      onFindings: (findings, lines) => {
+        folder.keepProbe(findings);
+        for (const line of lines) stderr.write(`s3migrate: destination: ${line}\n`);
+      },
+    });
+  } catch (error) {
+    await folder.close({ complete: false });
+    if (signal.aborted && error === signal.reason) return undefined;
+    throw error;
+  }
+}
+
+interface Run extends Opened {
+  readonly lists: Lists;
+  readonly policy: CopyPolicy;
+}
+
+async function run({
+  options,
+  surroundings,
+  lists,
+  stores,
+  folder,
+  policy,
+}: Run): Promise<RunResult> {
   const { stderr, signal } = surroundings;
   const counters = newCounters();
   counters.listBytesTotal = lists.source.totalBytes;
@@ -123,7 +183,7 @@ async function run({ options, surroundings, lists, stores, folder }: Run): Promi
     threads: options.threads,
     signal: stop,
     warn: (message) => progress.message(`s3migrate: warning: ${message}`),
-    crew: (events) => crewOf({ options, stores, counters, signal: stop }, events),
+    crew: (events) => crewOf({ options, policy, stores, counters, signal: stop }, events),
   });
   surroundings.onLeave(() => transfer.leave());
   const progress = startProgress({
@@ -162,6 +222,7 @@ async function run({ options, surroundings, lists, stores, folder }: Run): Promi
       elapsedMs: performance.now() - beganMs,
       failures: failures.digest(),
       logFolder: options.logFolder,
+      unconditional: overwrites(policy) && policy.ifExists !== 'skip' ? policy.ifExists : undefined,
       earlier: earlierWork(folder, options.startAfter),
     }),
   );
@@ -299,15 +360,19 @@ async function* onFirst<T>(items: AsyncIterable<T>, tell: (item: T) => void): As
 
 interface CrewInput {
   readonly options: MigrateOptions;
+  readonly policy: CopyPolicy;
   readonly stores: OpenBuckets;
   readonly counters: Counters;
   readonly signal: AbortSignal;
 }
 
 /** With one core no thread is started: it would only cost. */
-function crewOf({ options, stores, counters, signal }: CrewInput, events: CrewEvents): Crew {
+function crewOf(
+  { options, policy, stores, counters, signal }: CrewInput,
+  events: CrewEvents,
+): Crew {
   const { cores, threads, memoryBytes, multipartThresholdBytes, partBytes } = options;
-  const work = { counters, threads, memoryBytes, multipartThresholdBytes, partBytes };
+  const work = { counters, threads, memoryBytes, multipartThresholdBytes, partBytes, policy };
   if (cores > 1) return new ThreadCrew({ ...work, ...stores.settled, cores }, events);
   const { source, destination } = stores;
   const retry = retryPolicy(signal);

@@ -6,7 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import { type MigrateOptions, migrate, rehearse } from '../src/migrate.ts';
+import { keyFromText } from '../src/object-key.ts';
 import type { BucketAddress } from '../src/s3/open-store.ts';
+import { DEFAULT_POLICY } from '../src/transfer/copy-policy.ts';
 
 /** Nobody listens there. */
 function bucket(side: 'source' | 'destination'): BucketAddress {
@@ -35,6 +37,8 @@ async function givenOptions(): Promise<MigrateOptions> {
     memoryBytes: 16 * 1024 ** 2,
     multipartThresholdBytes: 16 * 1024 ** 2,
     partBytes: undefined,
+    policy: DEFAULT_POLICY,
+    probePrefix: keyFromText('probe/'),
     shard: { count: 1, value: 0 },
     startAfter: undefined,
     first: undefined,

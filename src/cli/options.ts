@@ -11,7 +11,14 @@ import { displayText, keyFromText, type ObjectKey, unescapeKey } from '../object
 import type { RunInputs } from '../run-inputs.ts';
 import { parseEndpoint } from '../s3/endpoint.ts';
 import type { BucketAddress } from '../s3/open-store.ts';
+import { parseProbePrefix } from '../s3/probe/probe-prefix.ts';
 import type { Addressing } from '../s3/wire-object-store.ts';
+import {
+  type CopyPolicy,
+  DEFAULT_POLICY,
+  LOSS_CLASSES,
+  type OnLoss,
+} from '../transfer/copy-policy.ts';
 import type { Endpoint } from '../wire/connection.ts';
 import { formatSize, parseSize } from './size.ts';
 
@@ -68,6 +75,8 @@ export function migrateOptions(raw: RawOptions, toolVersion: string): MigrateOpt
       raw['partSize'] === 'auto'
         ? undefined
         : size(raw, 'part-size', { least: MIN_PART_BYTES, most: MAX_PART_BYTES }),
+    policy: copyPolicy(raw),
+    probePrefix: parseProbePrefix(text(raw, 'probe-prefix')),
     startAfter: startAfter(raw),
     first:
       raw['first'] === undefined
@@ -246,6 +255,67 @@ function shard(raw: RawOptions): MigrateOptions['shard'] {
   throw usageError(
     `--hash-value ${value} is not in 0 to ${count - 1} (--hash-count ${count})`,
     'Hosts are numbered from 0; all of them are given the same --hash-count.',
+  );
+}
+
+function copyPolicy(raw: RawOptions): CopyPolicy {
+  return {
+    ifExists: oneOf(raw, 'if-exists', ['skip', 'head', 'overwrite']),
+    onLoss: onLoss(text(raw, 'on-loss')),
+    objectLock: raw['objectLock'] === true,
+    storageClass: storageClass(raw),
+    partLayout: oneOf(raw, 'part-layout', ['keep', 'even']),
+    requireProof: raw['requireProof'] === true,
+    skipDetail: raw['skipDetail'] !== false,
+    recheckSource: raw['recheckSource'] === true,
+    capabilities: undefined,
+  };
+}
+
+function oneOf<T extends string>(raw: RawOptions, flag: string, choices: readonly T[]): T {
+  const given = text(raw, flag);
+  const choice = choices.find((one) => one === given);
+  if (choice !== undefined) return choice;
+  throw usageError(
+    `--${flag} "${displayText(given)}" is none of its choices`,
+    `Give one of: ${choices.join(', ')}.`,
+  );
+}
+
+const ON_LOSS: readonly OnLoss[] = ['fail', 'warn', 'drop'];
+
+/** `warn`, or for some classes another: `warn,tags=fail,lock=fail`. */
+function onLoss(given: string): CopyPolicy['onLoss'] {
+  let policy = DEFAULT_POLICY.onLoss;
+  for (const word of given.split(',')) {
+    const [name = '', choice] = word.split('=');
+    const asked = ON_LOSS.find((one) => one === (choice ?? name));
+    const lossClass = LOSS_CLASSES.find((one) => one === name);
+    if (asked === undefined || (choice !== undefined && lossClass === undefined)) {
+      throw usageError(
+        `--on-loss "${displayText(given)}" is not understood at "${displayText(word)}"`,
+        `Give fail, warn or drop for all, and others for some: warn,tags=fail. Classes: ${LOSS_CLASSES.join(', ')}.`,
+      );
+    }
+    policy =
+      lossClass === undefined
+        ? { tags: asked, lock: asked, redirect: asked, 'storage-class': asked, metadata: asked }
+        : { ...policy, [lossClass]: asked };
+  }
+  return policy;
+}
+
+/** https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html */
+const STORAGE_CLASS = /^[A-Z][A-Z0-9_]{0,63}$/;
+
+function storageClass(raw: RawOptions): CopyPolicy['storageClass'] {
+  if (raw['storageClass'] === undefined) return { kind: 'default' };
+  const name = text(raw, 'storage-class');
+  if (name === 'keep') return { kind: 'keep' };
+  if (STORAGE_CLASS.test(name)) return { kind: 'named', name };
+  throw usageError(
+    `--storage-class "${displayText(name)}" is no storage class`,
+    'Give its name, such as STANDARD_IA, or keep for the class of each source object.',
   );
 }
 

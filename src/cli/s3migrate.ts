@@ -217,6 +217,26 @@ const MIGRATE_FLAGS: readonly Option[] = [
     '--part-size <size>',
     'length of those parts, 5MiB to 5GiB; auto: 16MiB, or what 10,000 parts need',
   ).default('auto'),
+  flag(
+    '--part-layout <layout>',
+    'keep: parts as the source has them, for the same ETag; even: of --part-size',
+  ).default('keep'),
+  flag(
+    '--if-exists <how>',
+    'skip: writes are conditional; head: look first, for stores without conditions; overwrite',
+  ).default('skip'),
+  flag(
+    '--on-loss <policy>',
+    'what to do when tags, lock, redirect, storage-class or metadata cannot be kept: fail, warn, drop, or warn,tags=fail',
+  ).default('warn'),
+  flag('--object-lock', 'copy retention and legal hold too'),
+  flag('--storage-class <class>', 'storage class of the new objects; keep: as at the source'),
+  flag('--require-proof', 'objects of which only the length can be compared fail'),
+  flag('--no-skip-detail', 'do not ask whether what is at the destination is the same'),
+  flag('--recheck-source', 'after each write, ask whether the source still has the object'),
+  flag('--probe-prefix <prefix>', 'below it the destination is probed at each start').default(
+    DEFAULT_PROBE_PREFIX,
+  ),
   flag('--memory <size>', 'object content held in memory at once; default: 96MiB a core'),
   flag(
     '--ahead-disk <size>',

@@ -52,6 +52,7 @@ export class Recorder implements RunFolder {
 
   readonly #options: RunFolderOptions;
   readonly #record: RunRecord;
+  #probe: unknown;
   readonly #lock: FolderLock;
   readonly #log: AppendLog;
   readonly #failedLog: AppendLog;
@@ -228,6 +229,10 @@ export class Recorder implements RunFolder {
     };
   }
 
+  keepProbe(findings: unknown): void {
+    this.#probe = findings;
+  }
+
   checkpoint(): Promise<void> {
     return this.#writeCheckpoint('running');
   }
@@ -259,6 +264,7 @@ export class Recorder implements RunFolder {
       const endedAt = state === 'running' ? undefined : updatedAt;
       await writeRunFile(folder, {
         ...this.#record,
+        probe: this.#probe,
         toolVersion,
         state,
         updatedAt,

@@ -43,6 +43,8 @@ export interface RunRecord {
   readonly identity: RunIdentity;
   /** Keys up to here were never part of this run. */
   readonly startAfter: ObjectKey;
+  /** What the last start has found out about the destination; JSON, kept for whoever reads the file. */
+  readonly probe?: unknown;
   /** ms since the epoch. The first start; this writing; the end, unless `running`. */
   readonly startedAt: number;
   readonly updatedAt: number;
@@ -145,6 +147,7 @@ function format(record: RunRecord): string {
     endedAt: record.endedAt === undefined ? null : new Date(record.endedAt).toISOString(),
     identity: record.identity,
     startAfter: keyToJson(record.startAfter),
+    probe: record.probe,
     totals: checkpoint.totals,
     errors: errorsToJson(checkpoint.errors),
     checkpoint: {

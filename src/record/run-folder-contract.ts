@@ -60,6 +60,9 @@ export interface RunFolder extends RunStart {
   /** Aborted, with the error as its reason, when the record can promise nothing any more. */
   readonly failure: AbortSignal;
 
+  /** Keeps what was found out about the destination in migrate.run.json, from the next checkpoint on. */
+  keepProbe(findings: unknown): void;
+
   /**
    * Waits until migrate.ahead/ takes less than its limit. To be called once for each page, before it is
    * begun. Resolves in any case when every page begun so far is written: none could make room then.

@@ -5,7 +5,13 @@
  * failed.log has every one; this keeps only counts and a few examples, so its memory does not grow
  * with the number of failures.
  */
-import type { Outcome, Side, TransferFailure } from '../domain.ts';
+import {
+  type ExistingDetail,
+  lossesIn,
+  type Outcome,
+  type Side,
+  type TransferFailure,
+} from '../domain.ts';
 import type { ObjectKey } from '../object-key.ts';
 
 const MAX_GROUPS = 16;
@@ -34,6 +40,13 @@ export interface FailureDigest {
   readonly other: number;
   /** Listed keys the source answered 404 for. */
   readonly skippedDownloads: { readonly count: number; readonly examples: readonly ObjectKey[] };
+  /** Skipped uploads, by what is known of the object that was there. */
+  readonly existing: Readonly<Record<ExistingDetail, number>>;
+  /** Objects copied without all that belongs to them; `kinds` by the words of their detail, the most frequent first. */
+  readonly losses: {
+    readonly objects: number;
+    readonly kinds: readonly { readonly kind: string; readonly count: number }[];
+  };
 }
 
 interface OpenGroup {
@@ -48,12 +61,24 @@ export class FailureGroups {
   #other = 0;
   #skippedDownloads = 0;
   readonly #skippedExamples: ObjectKey[] = [];
+  readonly #existing = {
+    exists: 0,
+    'exists-same': 0,
+    'exists-differs': 0,
+    'exists-same-length': 0,
+  };
+
+  #lossyObjects = 0;
+  readonly #losses = new Map<string, number>();
 
   /** Takes any outcome; those that went well are none of its business. */
   add(outcome: Outcome): void {
     switch (outcome.kind) {
       case 'copied':
+        this.#addLosses(lossesIn(outcome.detail));
+        return;
       case 'skipped-upload':
+        this.#existing[outcome.detail as ExistingDetail]++;
         return;
       case 'skipped-download':
         this.#skippedDownloads++;
@@ -74,7 +99,20 @@ export class FailureGroups {
         count: this.#skippedDownloads,
         examples: [...this.#skippedExamples],
       },
+      existing: { ...this.#existing },
+      losses: {
+        objects: this.#lossyObjects,
+        kinds: Array.from(this.#losses, ([kind, count]) => ({ kind, count })).toSorted(
+          (a, b) => b.count - a.count,
+        ),
+      },
     };
+  }
+
+  #addLosses(kinds: readonly string[]): void {
+    if (kinds.length === 0) return;
+    this.#lossyObjects++;
+    for (const kind of kinds) this.#losses.set(kind, (this.#losses.get(kind) ?? 0) + 1);
   }
 
   #addFailure(key: ObjectKey, { code, side, message }: TransferFailure): void {

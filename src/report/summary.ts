@@ -40,6 +40,8 @@ export interface SummaryInput {
   readonly failures: FailureDigest;
   /** As the operator wrote it. */
   readonly logFolder: string;
+  /** How the writes went without a condition, where they did. */
+  readonly unconditional?: 'head' | 'overwrite' | undefined;
   /** Absent when the run began at the first key. */
   readonly earlier?: EarlierWork | undefined;
 }
@@ -52,6 +54,9 @@ export function formatSummary(input: SummaryInput): string {
     accountLine(input),
     ...earlierLines(input.earlier),
     ...amountLines(input),
+    ...unconditionalLines(input.unconditional),
+    ...existingLines(input.failures),
+    ...lossLines(input.failures),
     ...skippedDownloadLines(input.failures),
     ...failureLines(input),
     `  logs      ${displayText(input.logFolder)}: migrate.log, failed.log, migrate.run.json`,
@@ -140,6 +145,42 @@ function amount(objects: number, bytes: number, elapsedMs: number): string {
 
 function counted(count: number, noun: string): string {
   return `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+function unconditionalLines(unconditional: SummaryInput['unconditional']): string[] {
+  switch (unconditional) {
+    case undefined:
+      return [];
+    case 'head':
+      return [
+        '  NOTE      --if-exists head: what a client wrote between a look and the write after it was overwritten, unnoticed',
+      ];
+    case 'overwrite':
+      return ['  NOTE      --if-exists overwrite: what was at the destination was overwritten'];
+  }
+}
+
+/** In the words of migrate.log's detail, so that they can be searched for. */
+function existingLines({ existing }: FailureDigest): string[] {
+  const { exists, ...known } = existing;
+  const counts = [
+    [known['exists-same'], 'exists-same'],
+    [known['exists-differs'], 'exists-differs'],
+    [known['exists-same-length'], 'exists-same-length'],
+    [exists, 'exists, not compared'],
+  ] as const;
+  const said = counts.filter(([count]) => count > 0);
+  if (said.length === 0) return [];
+  return [`  skipped   ${said.map(([count, word]) => `${formatCount(count)} ${word}`).join(', ')}`];
+}
+
+/** In the words of migrate.log's detail, as above. */
+function lossLines({ losses: { objects, kinds } }: FailureDigest): string[] {
+  if (objects === 0) return [];
+  const each = kinds.map(({ kind, count }) => `${kind} ${formatCount(count)}`).join(', ');
+  return [
+    `  LOST      not all that belongs to ${counted(objects, 'object')} was kept, see "lost:" in migrate.log: ${each}`,
+  ];
 }
 
 function skippedDownloadLines({ skippedDownloads }: FailureDigest): string[] {

@@ -8,7 +8,7 @@ import { hash } from 'node:crypto';
 import type { ObjectKey } from '../object-key.ts';
 import { type ChecksumName, checksumHeader, checksumOfParts } from './checksums.ts';
 import { type Condition, checkDelete, checkWrite } from './conditions.ts';
-import type { ObjectHeaders } from './object-headers.ts';
+import type { HeaderRules, ObjectHeaders } from './object-headers.ts';
 import { S3Error } from './s3-error.ts';
 
 interface PartLayout {
@@ -84,6 +84,8 @@ export interface CompletedPart {
 export interface BucketOptions {
   /** Smallest part but the last. */
   readonly minPartBytes: number;
+  /** Takes object-lock settings; keeps and shows them, and enforces none. */
+  readonly objectLock?: boolean;
   /** Ms since the epoch. */
   readonly now: () => number;
 }
@@ -101,6 +103,11 @@ export class Bucket {
 
   constructor(options: BucketOptions) {
     this.#options = options;
+  }
+
+  /** What a new object's headers are held against. */
+  get headerRules(): HeaderRules {
+    return { objectLock: this.#options.objectLock ?? false, nowMs: this.#options.now() };
   }
 
   get(key: ObjectKey): StoredObject | undefined {

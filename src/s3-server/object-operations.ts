@@ -5,7 +5,7 @@ import { type Answer, EMPTY, emptyAnswer } from './answer.ts';
 import type { StoredObject } from './bucket.ts';
 import { type ByteRange, parseRange } from './byte-range.ts';
 import { checkRead, conditionOf } from './conditions.ts';
-import { objectHeaders } from './object-headers.ts';
+import { isLocked, type ObjectHeaders, objectHeaders } from './object-headers.ts';
 import type { Call } from './operation.ts';
 import type { S3Request } from './request.ts';
 import { S3Error } from './s3-error.ts';
@@ -73,17 +73,32 @@ function partRange(object: StoredObject, partNumber: string): ByteRange {
 }
 
 export function putObject({ request, payload, bucket }: Call): Answer {
+  const headers = objectHeaders(request.headers, bucket().headerRules);
+  checkLockedContent(headers, request);
   const { etag } = bucket().put(
     request.key,
     {
       body: payload.body,
-      headers: objectHeaders(request.headers),
+      headers,
       tags: tagsFromHeader(request.headers.get('x-amz-tagging')),
       checksums: payload.checksums,
     },
     conditionOf(request.headers),
   );
   return { status: 200, headers: { ...payload.checksums, etag: `"${etag}"` }, body: EMPTY };
+}
+
+/** Under a lock S3 wants a digest of what can then not be replaced for so long. */
+function checkLockedContent(headers: ObjectHeaders, request: S3Request): void {
+  if (!isLocked(headers)) return;
+  const hasDigest = [...request.headers.keys()].some(
+    (name) => name === 'content-md5' || name.startsWith('x-amz-checksum-'),
+  );
+  if (hasDigest) return;
+  throw new S3Error(
+    'InvalidRequest',
+    'Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters',
+  );
 }
 
 export function deleteObject({ request, bucket }: Call): Answer {

@@ -34,6 +34,8 @@ export interface S3ServerOptions {
   virtualHostDomain?: string;
   /** Smallest part but the last; S3's 5 MiB by default. */
   multipartMinPartBytes?: number;
+  /** Buckets are created for object lock: settings are kept and shown, not enforced. Not by default. */
+  objectLock?: boolean;
   /** Ms since the epoch; the system's clock by default. */
   now?: () => number;
 }
@@ -97,7 +99,11 @@ export class S3Server {
     const { accessKey, secretKey, buckets, region = DEFAULT_REGION, tls, now = Date.now } = options;
     this.#region = region;
     this.#virtualHostDomain = options.virtualHostDomain;
-    this.#bucketOptions = { minPartBytes: options.multipartMinPartBytes ?? MIN_PART_BYTES, now };
+    this.#bucketOptions = {
+      minPartBytes: options.multipartMinPartBytes ?? MIN_PART_BYTES,
+      ...(options.objectLock !== undefined && { objectLock: options.objectLock }),
+      now,
+    };
     this.#verifier = new SignatureVerifier({ accessKey, secretKey, region, now });
     for (const name of buckets) this.#createBucket(name);
     const listen = (incoming: IncomingMessage, response: ServerResponse): void => {

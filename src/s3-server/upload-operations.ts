@@ -28,7 +28,7 @@ export function createMultipartUpload({ request, bucket }: Call): Answer {
     throw new S3Error('InvalidRequest', 'Checksum algorithm provided is unsupported.');
   }
   const uploadId = bucket().createUpload(request.key, {
-    headers: objectHeaders(request.headers),
+    headers: objectHeaders(request.headers, bucket().headerRules),
     tags: tagsFromHeader(request.headers.get('x-amz-tagging')),
     checksum,
   });

@@ -16,6 +16,7 @@ import type { RequestBody } from '../wire/connection.ts';
 import type { Passage } from '../wire/passage.ts';
 import type { ResponseHeaders } from '../wire/response-head.ts';
 import type { Header } from '../wire/signature.ts';
+import type { ObjectProperties } from './metadata.ts';
 import type { Tags } from './tagging.ts';
 
 export type StoreErrorKind =
@@ -64,6 +65,8 @@ export interface StoreErrorOptions {
   readonly retryAfterMs?: number | undefined;
   /** The region the store named, when it told that the bucket is elsewhere. */
   readonly region?: string | undefined;
+  /** The header or argument that the store named as the reason. */
+  readonly about?: string | undefined;
   readonly cause?: unknown;
 }
 
@@ -76,6 +79,7 @@ export class StoreError extends Error {
   readonly stale: boolean;
   readonly retryAfterMs: number | undefined;
   readonly region: string | undefined;
+  readonly about: string | undefined;
 
   constructor(message: string, options: StoreErrorOptions) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -86,6 +90,7 @@ export class StoreError extends Error {
     this.stale = options.stale ?? false;
     this.retryAfterMs = options.retryAfterMs;
     this.region = options.region;
+    this.about = options.about;
   }
 }
 
@@ -101,8 +106,26 @@ export interface ObjectHead {
   readonly etagMayBeMd5: boolean;
   /** Number of parts whose MD5s the ETag may be made of; absent where it has none, or encryption changes it. */
   readonly etagParts?: number;
+  /** Checksums of the whole content, the strongest first; absent where the store tells none. */
+  readonly checksums?: readonly Checksum[];
   /** What is copied with the object, as the headers to send when it is written. */
   readonly metadata: readonly Header[];
+  /** Absent where the store tells of none. */
+  readonly properties?: ObjectProperties;
+}
+
+/** One of S3's checksums of a content; in base64. */
+export interface Checksum {
+  readonly algorithm: 'sha256' | 'crc64nvme' | 'sha1' | 'crc32c' | 'crc32';
+  readonly base64: string;
+}
+
+/** What HEAD with a part's number tells. */
+export interface PartHead {
+  /** Length of the part. */
+  readonly bytes: number;
+  /** Of the object; undefined where the store does not tell. */
+  readonly parts: number | undefined;
 }
 
 export interface ByteRange {
@@ -144,9 +167,12 @@ export interface GetResult {
 export interface PutOptions {
   readonly body: RequestBody;
   readonly metadata: readonly Header[];
-  /** Base64 of the body's MD5. */
-  readonly md5: string;
+  /** Of the body. */
+  readonly digest: ContentDigest;
 }
+
+/** What the store holds a content against. MD5 goes along as Content-MD5, others as S3's checksum headers. */
+export type ContentDigest = Checksum | { readonly algorithm: 'md5'; readonly base64: string };
 
 export interface PutResult {
   readonly etag: string;
@@ -154,7 +180,7 @@ export interface PutResult {
   readonly etagMayBeMd5: boolean;
 }
 
-/** What a part's content is held against. MD5 goes along as Content-MD5, CRC32 as a checksum header of S3's. */
+/** A {@link ContentDigest} of a part. */
 export interface PartDigest {
   readonly algorithm: 'md5' | 'crc32';
   readonly base64: string;
@@ -217,6 +243,16 @@ export interface ObjectStore {
   /** Asks for the bucket with the real keys. */
   headBucket(): Promise<void>;
   head(key: ObjectKey): Promise<ObjectHead>;
+  /**
+   * Asks for one part of an object that has parts.
+   *
+   * @param part - its number, from 1, and the ETag that the object must still have
+   * @returns undefined when the store answers with the whole object, or does not know such a request
+   */
+  headPart(
+    key: ObjectKey,
+    part: { partNumber: number; ifMatch: string },
+  ): Promise<PartHead | undefined>;
   get(key: ObjectKey, options: GetOptions): Promise<GetResult>;
   /** The object's tags; none where it has none. */
   getTagging(key: ObjectKey): Promise<Tags>;
@@ -242,6 +278,14 @@ export interface ObjectStore {
   ): Promise<CompletedUpload>;
   /** Also fulfilled when the upload is gone already. */
   abortMultipartUpload(key: ObjectKey, uploadId: string): Promise<void>;
+
+  /**
+   * Deletes an object; also fulfilled when there is none.
+   *
+   * @param options - `ifMatch`: only if it still has this ETag, else `precondition-failed`. Not every store
+   *   keeps to that.
+   */
+  deleteObject(key: ObjectKey, options?: { ifMatch?: string }): Promise<void>;
 
   /**
    * Sends a request as it is and gives the answer as it came, whatever its status: for the probe, which

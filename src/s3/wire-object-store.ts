@@ -16,15 +16,18 @@ import { encodePath } from '../wire/percent-encoding.ts';
 import { parseLength, type ResponseHead, type ResponseHeaders } from '../wire/response-head.ts';
 import type { Credentials, Header } from '../wire/signature.ts';
 import { WireError } from '../wire/wire-error.ts';
-import { metadataOf } from './metadata.ts';
+import { metadataOf, propertiesOf } from './metadata.ts';
 import type {
   ByteRange,
+  Checksum,
   CompletedUpload,
+  ContentDigest,
   GetOptions,
   GetResult,
   ObjectHead,
   ObjectStore,
   PartDigest,
+  PartHead,
   PartResult,
   PartUpload,
   PutOptions,
@@ -46,6 +49,8 @@ export interface WireObjectStoreOptions {
   readonly region: string;
   readonly credentials: Credentials;
   readonly addressing: Addressing;
+  /** New objects replace what is there: for destinations that know no condition, and who wants it so. */
+  readonly overwrite?: boolean;
   readonly limits?: TimeLimits | undefined;
 }
 
@@ -56,7 +61,16 @@ const COMPLETE_FIRST_BYTE_MS = 15 * 60_000;
 const CREATE_ONLY: Header = ['if-none-match', '*'];
 const MD5_HEX = /^[0-9a-fA-F]{32}$/;
 const MD5_OF_PARTS = /^[0-9a-fA-F]{32}-([0-9]{1,5})$/;
-const DIGEST_HEADERS = { md5: 'content-md5', crc32: 'x-amz-checksum-crc32' } as const;
+const DIGEST_HEADERS = {
+  md5: 'content-md5',
+  sha256: 'x-amz-checksum-sha256',
+  crc64nvme: 'x-amz-checksum-crc64nvme',
+  sha1: 'x-amz-checksum-sha1',
+  crc32c: 'x-amz-checksum-crc32c',
+  crc32: 'x-amz-checksum-crc32',
+} as const satisfies Record<ContentDigest['algorithm'], string>;
+/** Asks for the checksums of the whole content that the store has; others pass over it. */
+const WITH_CHECKSUMS: Header = ['x-amz-checksum-mode', 'ENABLED'];
 
 const collectDocument = (): BodyReceiver => ({ kind: 'collect', limit: MAX_DOCUMENT_BYTES });
 
@@ -66,6 +80,7 @@ export class WireObjectStore implements ObjectStore {
   readonly #host: string | undefined;
   /** Of the bucket, without a slash at its end; empty with virtual-host addressing. */
   readonly #root: string;
+  readonly #condition: readonly Header[];
 
   constructor({
     endpoint,
@@ -73,8 +88,10 @@ export class WireObjectStore implements ObjectStore {
     region,
     credentials,
     addressing,
+    overwrite = false,
     limits,
   }: WireObjectStoreOptions) {
+    this.#condition = overwrite ? [] : [CREATE_ONLY];
     this.#client = new WireClient({ endpoint, credentials, region, limits });
     const host = endpoint.host.includes(':') ? `[${endpoint.host}]` : endpoint.host;
     const scheme = endpoint.tls === undefined ? 'http' : 'https';
@@ -97,16 +114,38 @@ export class WireObjectStore implements ObjectStore {
   }
 
   async head(key: ObjectKey): Promise<ObjectHead> {
-    const { head } = await this.#call({ method: 'HEAD', path: this.#path(key), repeatable: true });
-    const bytes = parseLength(head.headers.get('content-length') ?? '');
-    if (bytes === undefined)
-      throw notS3(head, 'no-length', 'the answer to HEAD has no Content-Length');
-    return objectHead(head, bytes);
+    const { head } = await this.#call({
+      method: 'HEAD',
+      path: this.#path(key),
+      headers: [WITH_CHECKSUMS],
+      repeatable: true,
+    });
+    return objectHead(head, lengthTold(head));
+  }
+
+  async headPart(
+    key: ObjectKey,
+    { partNumber, ifMatch }: { partNumber: number; ifMatch: string },
+  ): Promise<PartHead | undefined> {
+    try {
+      const { head } = await this.#call({
+        method: 'HEAD',
+        path: this.#path(key),
+        query: [['partNumber', String(partNumber)]],
+        headers: [['if-match', quoted(ifMatch)]],
+        repeatable: true,
+      });
+      return partHead(head);
+    } catch (error) {
+      if (error instanceof StoreError && NO_SUCH_PART.has(error.status)) return undefined;
+      throw error;
+    }
   }
 
   async get(key: ObjectKey, { range, ifMatch, receive }: GetOptions): Promise<GetResult> {
-    const headers: Header[] = [];
-    if (range !== undefined) headers.push(['range', `bytes=${range.first}-${range.last}`]);
+    const headers: Header[] = [
+      range === undefined ? WITH_CHECKSUMS : ['range', `bytes=${range.first}-${range.last}`],
+    ];
     if (ifMatch !== undefined) headers.push(['if-match', quoted(ifMatch)]);
     let object: ObjectHead | undefined;
     let body: Buffer | undefined;
@@ -144,11 +183,11 @@ export class WireObjectStore implements ObjectStore {
     return parseTagging(body.toString('utf8'));
   }
 
-  async putNew(key: ObjectKey, { body, metadata, md5 }: PutOptions): Promise<PutResult> {
+  async putNew(key: ObjectKey, { body, metadata, digest }: PutOptions): Promise<PutResult> {
     const { head } = await this.#call({
       method: 'PUT',
       path: this.#path(key),
-      headers: [...metadata, CREATE_ONLY, ['content-md5', md5]],
+      headers: [...metadata, ...this.#condition, digestHeader(digest)],
       body,
       repeatable: false,
     });
@@ -190,7 +229,7 @@ export class WireObjectStore implements ObjectStore {
         ['partNumber', String(partNumber)],
         ['uploadId', Buffer.from(uploadId, 'utf8').toString('latin1')],
       ],
-      headers: [[DIGEST_HEADERS[digest.algorithm], digest.base64]],
+      headers: [digestHeader(digest)],
       body,
       // What has passed through cannot be sent again.
       repeatable: !(body instanceof Passage),
@@ -214,7 +253,7 @@ export class WireObjectStore implements ObjectStore {
       method: 'POST',
       path: this.#path(key),
       query: [['uploadId', Buffer.from(uploadId, 'utf8').toString('latin1')]],
-      headers: [CREATE_ONLY, ['content-type', 'application/xml']],
+      headers: [...this.#condition, ['content-type', 'application/xml']],
       body,
       payloadHash: sha256Hex(body),
       repeatable: false,
@@ -239,6 +278,20 @@ export class WireObjectStore implements ObjectStore {
       });
     } catch (error) {
       if (!(error instanceof StoreError && error.status === 404)) throw error;
+    }
+  }
+
+  async deleteObject(key: ObjectKey, { ifMatch }: { ifMatch?: string } = {}): Promise<void> {
+    try {
+      await this.#call({
+        method: 'DELETE',
+        path: this.#path(key),
+        headers: ifMatch === undefined ? [] : [['if-match', quoted(ifMatch)]],
+        // What was there may be deleted already, and something else be there now.
+        repeatable: ifMatch !== undefined,
+      });
+    } catch (error) {
+      if (!(error instanceof StoreError && error.kind === 'not-found')) throw error;
     }
   }
 
@@ -315,6 +368,10 @@ interface CallRequest {
   readonly receive?: (head: ResponseHead) => BodyReceiver | Promise<BodyReceiver>;
 }
 
+function digestHeader({ algorithm, base64 }: ContentDigest): Header {
+  return [DIGEST_HEADERS[algorithm], base64];
+}
+
 /** Amazon demands the checksum here once more when the upload was created for one. */
 function partElement({ partNumber, etag, digest }: UploadedPart): string {
   const checksum =
@@ -368,14 +425,53 @@ function objectHead(head: ResponseHead, bytes: number): ObjectHead {
   }
   const bare = unquoted(etag ?? '');
   const parts = MD5_OF_PARTS.exec(bare)?.[1];
+  const properties = propertiesOf(head.headers);
   return {
     bytes,
     etag: bare,
     etagMayBeMd5: etagMayBeMd5(head.headers, bare),
     ...(parts !== undefined && etagIsDigest(head.headers) && { etagParts: Number(parts) }),
+    ...checksumsOf(head.headers, bare),
     lastModified,
     metadata: metadataOf(head.headers),
+    ...(properties !== undefined && { properties }),
   };
+}
+
+const NUMBER_OF_PARTS = /-[0-9]{1,5}$/;
+const CHECKSUMS = ['sha256', 'crc64nvme', 'sha1', 'crc32c', 'crc32'] as const;
+
+/**
+ * Those of the whole content. What is made of the checksums of parts has their number behind it, or an ETag
+ * of parts beside it and no word that it is of all.
+ */
+function checksumsOf(headers: ResponseHeaders, etag: string): Pick<ObjectHead, 'checksums'> {
+  const type = headers.get('x-amz-checksum-type');
+  if (type === undefined ? NUMBER_OF_PARTS.test(etag) : type !== 'FULL_OBJECT') return {};
+  const checksums: Checksum[] = [];
+  for (const algorithm of CHECKSUMS) {
+    const base64 = headers.get(DIGEST_HEADERS[algorithm]);
+    if (base64 !== undefined && !base64.includes('-')) checksums.push({ algorithm, base64 });
+  }
+  return checksums.length === 0 ? {} : { checksums };
+}
+
+/** 416 and 400 are of stores that see no such part, 405 and 501 of those that know no part numbers. */
+const NO_SUCH_PART: ReadonlySet<number> = new Set([400, 405, 416, 501]);
+
+/** A store that passes over the part's number answers as if there were none. */
+function partHead(head: ResponseHead): PartHead | undefined {
+  const count = parseLength(head.headers.get('x-amz-mp-parts-count') ?? '');
+  if (head.status !== 206 && count === undefined) return undefined;
+  return { bytes: lengthTold(head), parts: count };
+}
+
+function lengthTold(head: ResponseHead): number {
+  const bytes = parseLength(head.headers.get('content-length') ?? '');
+  if (bytes === undefined) {
+    throw notS3(head, 'no-length', 'the answer to HEAD has no Content-Length');
+  }
+  return bytes;
 }
 
 function etagMayBeMd5(headers: ResponseHeaders, etag: string): boolean {
@@ -437,6 +533,7 @@ function refusal(head: ResponseHead, xml: string, mayHaveLanded: boolean): Store
     mayHaveLanded: mayHaveLanded || head.status >= 500,
     retryAfterMs: retryAfterMs(head.headers.get('retry-after')),
     region: head.headers.get('x-amz-bucket-region') ?? elementText(xml, 'Region'),
+    about: elementText(xml, 'Header') ?? elementText(xml, 'ArgumentName'),
   });
 }
 

@@ -12,9 +12,9 @@ import type { Header } from '../wire/signature.ts';
 import { abortUpload } from './abort-upload.ts';
 import type { CopyContext } from './copy-context.ts';
 import { base64ToHex, digestOf } from './digest.ts';
+import { insist } from './insist.ts';
 import { algorithmOf, type PartProof } from './part-proof.ts';
-import { isPassing, waitBeforeRetry } from './retry.ts';
-import { at, exhausted, TransferError } from './transfer-error.ts';
+import { at, TransferError } from './transfer-error.ts';
 
 /** The object that an upload is to become. */
 export interface NewObject {
@@ -23,7 +23,7 @@ export interface NewObject {
 }
 
 const NOTHING_VERIFIED =
-  'the destination verifies neither the CRC32 nor the MD5 of a part: that large objects have arrived whole is known by their length alone (length-only in migrate.log)';
+  'the destination verifies neither the CRC32 nor the MD5 of a part: where ETags do not tell that large objects have arrived whole, it is known by their length alone (length-only in migrate.log)';
 
 export interface BegunUpload {
   readonly uploadId: string;
@@ -143,27 +143,25 @@ async function offerWrongPart(
   }
 }
 
-async function answerToWrongPart(
+function answerToWrongPart(
   algorithm: PartDigest['algorithm'],
   uploadId: string,
   key: ObjectKey,
-  { destination, retry, counters }: CopyContext,
+  context: CopyContext,
 ): Promise<Answer> {
+  const { destination } = context;
   const digest = digestOf(algorithm, Buffer.from('other bytes'));
   const part = { uploadId, partNumber: 1, body: OFFERED, digest };
-  for (let attempt = 1; ; attempt++) {
+  return insist(async () => {
     try {
       return answerOf(await at('destination', destination.uploadPart(key, part)));
     } catch (error) {
       if (!(error instanceof TransferError)) throw error;
       if (error.kind === 'bad-digest') return 'verified';
       if (isBadRequest(error)) return 'not-supported';
-      const wait = waitBeforeRetry(error.cause, attempt, retry);
-      if (wait === undefined) throw isPassing(error.cause) ? exhausted(error, attempt) : error;
-      counters.retries++;
-      await retry.sleep(wait);
+      throw error;
     }
-  }
+  }, context);
 }
 
 function answerOf({ etag }: PartResult): Answer {

@@ -2,9 +2,11 @@
  * What a copy works with: shared by all objects, and kept for one.
  */
 import type { Counters } from '../domain.ts';
-import type { ObjectStore } from '../s3/object-store.ts';
+import type { Checksum, ObjectHead, ObjectStore } from '../s3/object-store.ts';
+import type { Header } from '../wire/signature.ts';
 import type { ContentBuffers } from './content-buffers.ts';
 import type { CopiedPart, PartJob } from './copy-part.ts';
+import type { CopyPolicy, LossClass } from './copy-policy.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 import type { PartBuffers } from './part-buffers.ts';
 import type { PartProof } from './part-proof.ts';
@@ -18,6 +20,7 @@ export interface CopyContext {
   readonly contentBuffers: ContentBuffers;
   readonly partBuffers: PartBuffers;
   readonly retry: RetryPolicy;
+  readonly policy: CopyPolicy;
   /** Objects longer than this are copied in parts. */
   readonly multipartThresholdBytes: number;
   /** Length of a part, 5 MiB to 5 GiB; chosen by {@link planParts} when undefined. */
@@ -43,17 +46,28 @@ interface Learnt {
    * one: then a single object that does not fit its own says nothing about the others.
    */
   sourceEtags: 'untried' | 'md5' | 'other';
+  /**
+   * Whether ETags of parts are made of MD5s: `md5` once the same parts have made the same ETag at the
+   * destination, `other` when twice they have not.
+   */
+  sourcePartEtags?: 'md5' | 'other' | undefined;
+  /** Whether the source tells the lengths of parts; undefined while it was not asked. */
+  partLengths?: 'told' | 'untold' | undefined;
   /** What holds the parts of uploads to what was sent; a promise while that is being found out. */
   partProof?: PartProof | Promise<PartProof> | undefined;
 }
 
 /** What one object's earlier attempts have left behind. */
 export interface CopyState {
+  /** What the source has, as far as it was seen. */
+  object: ObjectHead | undefined;
   /** A write of ours whose answer was lost. */
   mayHaveLanded:
     | {
-        /** What its object's ETag would be where the destination makes it of MD5s; in lower case. */
-        readonly etag: string;
+        /** What its object's ETag would be where the destination makes it of MD5s, in lower case; if known. */
+        readonly etag: string | undefined;
+        /** What was sent along instead of an MD5. */
+        readonly checksum?: Checksum | undefined;
         readonly bytes: number;
         /** Bytes it sent that are not in the counters yet. */
         readonly uncountedBytes: number;
@@ -67,15 +81,30 @@ export interface CopyState {
   downloaded: boolean;
   /** The object was seen to change while it was read. */
   changed: boolean;
+  /** What came of an earlier attempt was found wrong, and is not at the destination any more. */
+  triedAgain: boolean;
+  /** Headers of the object that the request under way may be refused for; none where it carries none. */
+  offered: readonly Header[];
+  /** What the destination, or the source, has refused to take or to give for this object. */
+  refused: readonly LossClass[];
+  /** What the object goes without, by the attempt under way. */
+  lost: readonly LossClass[];
 }
+
+const NONE: readonly never[] = [];
 
 export function newCopyState(): CopyState {
   return {
+    object: undefined,
     mayHaveLanded: undefined,
     refusedMd5: undefined,
     etagIsNoMd5: false,
     downloaded: false,
     changed: false,
+    triedAgain: false,
+    offered: NONE,
+    refused: NONE,
+    lost: NONE,
   };
 }
 

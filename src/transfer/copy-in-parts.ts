@@ -2,21 +2,31 @@
  * Copies one large object: ranged GETs pinned to one version of it, and a multipart upload whose
  * completion carries the condition.
  *
- * Parts are copied side by side with those of other objects. An upload that does not end in an object is
- * aborted.
+ * The parts are the source's own, if it has some, so that both objects have the same ETag. They are copied
+ * side by side with those of other objects. An upload that does not end in an object is aborted.
  */
 import type { Outcome } from '../domain.ts';
 import type { ObjectKey } from '../object-key.ts';
 import type { CompletedUpload, ObjectHead } from '../s3/object-store.ts';
 import { abortUpload } from './abort-upload.ts';
 import { type BegunUpload, beginUpload } from './begin-upload.ts';
+import { belongingsOf, noteOffer } from './belongings.ts';
 import { type CopyContext, type CopyState, countDownload } from './copy-context.ts';
 import type { CopiedPart } from './copy-part.ts';
-import { base64ToHex, compositeCrc32, multipartEtag } from './digest.ts';
-import { outcomeOfExisting, resolveExisting } from './existing-object.ts';
-import { type PartRange, planParts } from './part-plan.ts';
+import { multipartEtag } from './digest.ts';
+import { headIfThere, outcomeOfExisting, resolveExisting } from './existing-object.ts';
+import type { Proof } from './object-proof.ts';
+import { type PartRange, planParts, planPartsOf } from './part-plan.ts';
+import {
+  type CopiedParts,
+  checkParts,
+  proofOfWhole,
+  requireProofOfParts,
+} from './proof-of-parts.ts';
+import { withdraw } from './remove-own.ts';
 import { isPassing, waitBeforeRetry } from './retry.ts';
-import { at, exhausted, TransferError, wrongChecksum, wrongEtag } from './transfer-error.ts';
+import { keepsParts, layoutOf, type SourceLayout } from './source-layout.ts';
+import { at, exhausted, TransferError } from './transfer-error.ts';
 
 /** @throws TransferError, RunEnding */
 export async function copyInParts(
@@ -26,18 +36,26 @@ export async function copyInParts(
   state: CopyState,
 ): Promise<Outcome> {
   // A HEAD is cheaper than to read and send gigabytes that the condition refuses in the end.
-  const there = await headIfThere(key, context);
+  const overwrites = context.policy.ifExists === 'overwrite';
+  const there = overwrites ? undefined : await headIfThere(key, context);
   if (there !== undefined) return outcomeOfExisting(key, there, context, state);
-  const begun = await beginUpload({ key, metadata: object.metadata }, context);
-  const upload = { key, object, ...begun };
+  const layout = keepsParts(object, context)
+    ? await layoutOf(key, object, context, state)
+    : undefined;
+  requireProofOfParts(layout, context);
+  const begun = await begin(key, object, context, state);
+  const upload = { key, object, layout, ...begun };
   let completed = false;
   try {
     const parts = await copyParts(upload, context);
     countDownload(state, context);
+    const copied = { ...upload, parts };
+    checkParts(copied, context, state);
     const done = await complete(upload, parts, context, state);
     if (done === undefined) return await resolveExisting(key, context, state);
     completed = true;
-    const detail = proofOfWhole(upload, parts, done);
+    const proof = await proofOrWithdrawn(copied, done, context);
+    const detail = layout?.kind === 'unknown' ? `${proof}${PARTS_NOT_KEPT}` : proof;
     return { kind: 'copied', key, bytes: object.bytes, etag: done.etag, detail };
   } finally {
     // Also when the object is there by an earlier upload of ours: this one is left over then.
@@ -45,24 +63,52 @@ export async function copyInParts(
   }
 }
 
+/** In the detail of an object that was made of other parts than the source's, so that its ETag is another. */
+const PARTS_NOT_KEPT = ' (parts not kept)';
+
+/** An object that is found wrong must not stay. */
+async function proofOrWithdrawn(
+  copied: CopiedParts & Pick<Upload, 'key'>,
+  done: CompletedUpload,
+  context: CopyContext,
+): Promise<Proof> {
+  try {
+    return proofOfWhole(copied, done, context);
+  } catch (error) {
+    if (!(error instanceof TransferError)) throw error;
+    const { key, object } = copied;
+    const own = { key, etag: done.etag, bytes: object.bytes, writtenAt: context.now() };
+    throw await withdraw(own, error, context);
+  }
+}
+
+/** Begins the upload with all that belongs to the object. */
+async function begin(
+  key: ObjectKey,
+  object: ObjectHead,
+  context: CopyContext,
+  state: CopyState,
+): Promise<BegunUpload> {
+  const asked = Promise.resolve(belongingsOf(key, object, context, state));
+  const belongings = await at('source', asked);
+  if (belongings.forbidden !== undefined) throw belongings.forbidden;
+  noteOffer(belongings, state);
+  const begun = await beginUpload({ key, metadata: belongings.headers }, context);
+  // No later request carries them.
+  state.offered = [];
+  return begun;
+}
+
 interface Upload extends BegunUpload {
   readonly key: ObjectKey;
   readonly object: ObjectHead;
+  readonly layout: SourceLayout | undefined;
 }
 
-async function headIfThere(
-  key: ObjectKey,
-  { destination }: CopyContext,
-): Promise<ObjectHead | undefined> {
-  try {
-    return await at('destination', destination.head(key));
-  } catch (error) {
-    // Without the permission to list, AWS answers 403 for a missing key: the condition decides later.
-    if (error instanceof TransferError && (error.kind === 'not-found' || error.kind === 'denied')) {
-      return undefined;
-    }
-    throw error;
-  }
+function partsOf({ object, layout }: Upload, { partBytes }: CopyContext): PartRange[] {
+  return layout === undefined || layout.kind === 'unknown'
+    ? planParts(object.bytes, partBytes)
+    : planPartsOf(layout.lengths);
 }
 
 /** Copies all parts; once one has failed no further is begun, and those under way are waited for. */
@@ -81,7 +127,7 @@ async function copyParts(upload: Upload, context: CopyContext): Promise<CopiedPa
       failed.abort(error);
     }
   };
-  for (const range of planParts(bytes, context.partBytes)) {
+  for (const range of partsOf(upload, context)) {
     if (failed.signal.aborted) break;
     const copying = copy(range).finally(() => underWay.delete(copying));
     underWay.add(copying);
@@ -122,36 +168,5 @@ async function complete(
       counters.retries++;
       await retry.sleep(wait);
     }
-  }
-}
-
-/**
- * @returns what proves that the object's bytes are the source's, in a word of docs/formats.md
- * @throws TransferError when the destination has acknowledged something else than was sent
- */
-function proofOfWhole(
-  { proof }: Upload,
-  parts: readonly CopiedPart[],
-  done: CompletedUpload,
-): string {
-  switch (proof) {
-    case 'crc32': {
-      const crc32 = compositeCrc32(parts.map(({ digest }) => digest.base64));
-      // Without the number of parts it may be the CRC32 of the content.
-      const comparable = done.crc32?.includes('-') === true;
-      if (comparable && done.crc32 !== crc32) throw wrongChecksum(done.crc32, crc32);
-      return 'crc32-parts';
-    }
-    case 'md5':
-    case 'etag': {
-      // A store whose parts' ETags are their MD5s makes the object's ETag of them; others' tell nothing.
-      const md5s = parts.map(({ digest }) => base64ToHex(digest.base64));
-      const comparable = parts.every(({ etag }, index) => etag.toLowerCase() === md5s[index]);
-      const etag = multipartEtag(md5s);
-      if (comparable && done.etag.toLowerCase() !== etag) throw wrongEtag(done.etag, etag);
-      return comparable ? 'etag-parts' : 'length-only';
-    }
-    case 'none':
-      return 'length-only';
   }
 }

@@ -2,30 +2,58 @@
  * Copies one object: GET from the source, conditional PUT to the destination, and the outcome.
  *
  * No acknowledged wrong byte: every write carries a digest that the destination checks before it keeps
- * anything. Where the source's ETag is an MD5 that digest is the ETag itself, so the destination proves
- * the whole way from the source's disk at no cost. Nothing at the destination is ever overwritten.
+ * anything. Where the source's ETag is an MD5, or it has a checksum of the content, that is the digest, so the
+ * destination proves the whole way from the source's disk at no cost. Nothing at the destination is ever
+ * overwritten, and only what this run wrote there and found wrong is removed.
  * An object that fails becomes an outcome; what makes every object fail is thrown.
  */
-import type { Outcome, TransferFailure } from '../domain.ts';
+import { type Outcome, type TransferFailure, withLosses } from '../domain.ts';
 import { MigrateError } from '../errors.ts';
 import type { ObjectKey } from '../object-key.ts';
-import { type ObjectHead, type PutResult, StoreError } from '../s3/object-store.ts';
+import {
+  type ContentDigest,
+  type ObjectHead,
+  type PutResult,
+  type Receiving,
+  StoreError,
+} from '../s3/object-store.ts';
+import { aliasProblem } from '../s3/probe/key-rules.ts';
 import type { CollectedBody } from '../wire/collected-body.ts';
 import { PASSAGE_BUFFER_BYTES } from '../wire/passage.ts';
+import type { Header } from '../wire/signature.ts';
+import {
+  type Belongings,
+  belongingsOf,
+  lossesToTell,
+  lossFailure,
+  noteOffer,
+  refusedBelonging,
+} from './belongings.ts';
 import { type CopyContext, type CopyState, countDownload, newCopyState } from './copy-context.ts';
 import { copyInParts } from './copy-in-parts.ts';
 import { CopyThrough, digestOfSource, type ReadDigest } from './copy-through.ts';
-import { base64ToHex, hexToBase64, md5Base64 } from './digest.ts';
-import { lookOnceMore, resolveExisting } from './existing-object.ts';
+import { base64ToHex, digestOf, md5Base64 } from './digest.ts';
+import {
+  headIfThere,
+  lookOnceMore,
+  outcomeOfExisting,
+  resolveExisting,
+} from './existing-object.ts';
+import { isBetterWhole, noProof, type Proof, tellsMd5s, toldDigest } from './object-proof.ts';
 import { MIN_PART_BYTES } from './part-plan.ts';
+import { recheckSource } from './recheck-source.ts';
+import { withdraw } from './remove-own.ts';
 import { isPassing, waitBeforeRetry } from './retry.ts';
-import { at, TransferError, wrongEtag } from './transfer-error.ts';
+import { keepsParts } from './source-layout.ts';
+import { at, isWithdrawn, TransferError, wrongEtag } from './transfer-error.ts';
 
 /** Connections closed while idle that one object may meet before they count as failed attempts. */
 const STALE_RETRIES = 3;
 
 /** Up to here an object is collected and sent in one write with its request. */
 const THROUGH_FROM_BYTES = 256 * 1024;
+
+const NO_DIGEST = 'the source tells no digest of it that the destination is known to verify';
 
 /** An object that turned out to be one that is copied in parts. */
 export interface LargeObject {
@@ -42,6 +70,9 @@ export interface LargeObject {
  *   not implemented
  */
 export function copyObject(key: ObjectKey, context: CopyContext): Promise<Outcome | LargeObject> {
+  const { capabilities } = context.policy;
+  const problem = capabilities === undefined ? undefined : aliasProblem(key, capabilities);
+  if (problem !== undefined) return Promise.resolve(notKept(key, problem, context));
   return tryToCopy(key, context, (state) => attemptCopy(key, context, state));
 }
 
@@ -52,6 +83,7 @@ export function copyLargeObject(
 ): Promise<Outcome> {
   let head: ObjectHead | undefined = object;
   return tryToCopy(key, context, async (state) => {
+    state.object = object;
     const known = head;
     // Only the first attempt may take it for what it was.
     head = undefined;
@@ -61,7 +93,7 @@ export function copyLargeObject(
   });
 }
 
-async function tryToCopy<T>(
+async function tryToCopy<T extends Outcome | LargeObject>(
   key: ObjectKey,
   context: CopyContext,
   attemptOnce: (state: CopyState) => Promise<T>,
@@ -70,15 +102,33 @@ async function tryToCopy<T>(
   let stale = 0;
   for (let attempt = 1; ; attempt++) {
     try {
-      return await attemptOnce(state);
+      const end = told(await attemptOnce(state), state, context);
+      if (end.kind !== 'copied' || !context.policy.recheckSource) return end;
+      return await recheckSource(end, context);
     } catch (error) {
       if (!(error instanceof TransferError)) throw error;
+      const refused = refusedBelonging(error, state.offered);
+      if (refused !== undefined && !state.refused.includes(refused)) {
+        if (context.policy.onLoss[refused] === 'fail') {
+          return failed(key, lossFailure(refused, error), attempt, context.now());
+        }
+        // The object itself was not refused: its attempts are still its own.
+        state.refused = [...state.refused, refused];
+        attempt--;
+        context.counters.retries++;
+        continue;
+      }
       stopIfHopeless(error);
       if (error.side === 'source' && error.kind === 'not-found') {
         return { kind: 'skipped-download', key, detail: error.code };
       }
       if (error.kind === 'precondition-failed' && error.side === 'source' && !state.changed) {
         state.changed = true;
+        context.counters.retries++;
+        continue;
+      }
+      if (isWithdrawn(error) && !state.triedAgain) {
+        state.triedAgain = true;
         context.counters.retries++;
         continue;
       }
@@ -94,12 +144,24 @@ async function tryToCopy<T>(
         const found = mayBeThere(error, state)
           ? await lookOnceMore(key, context, state)
           : undefined;
-        return found ?? failed(key, error, attempt, context.now());
+        return found === undefined
+          ? failed(key, error, attempt, context.now())
+          : told(found, state, context);
       }
       context.counters.retries++;
       await context.retry.sleep(wait);
     }
   }
+}
+
+/** What has become of an object, with what it goes without. */
+function told<T extends Outcome | LargeObject>(
+  end: T,
+  { lost }: CopyState,
+  { policy }: CopyContext,
+): T {
+  if (end.kind !== 'copied' || lost.length === 0) return end;
+  return { ...end, detail: withLosses(end.detail, lossesToTell(lost, policy)) };
 }
 
 /** Not after an answer that tells of other bytes or refuses them: what is there then is no success. */
@@ -113,11 +175,17 @@ async function attemptCopy(
   context: CopyContext,
   state: CopyState,
 ): Promise<Outcome | LargeObject> {
-  const { source, counters, budget, contentBuffers } = context;
+  const { source, counters, budget, contentBuffers, policy } = context;
+  if (policy.ifExists === 'head') {
+    const there = await headIfThere(key, context);
+    if (there !== undefined) return outcomeOfExisting(key, there, context, state);
+  }
   let held = 0;
   let room: Promise<void> | undefined;
   let through: CopyThrough | undefined;
   let collected: CollectedBody | undefined;
+  let headers: readonly Header[] = [];
+  let forbidden: TransferError | undefined;
   let over = false;
   const whenThereIsRoom = <T>(bytes: number, begin: () => T): T | Promise<T | undefined> => {
     held = bytes;
@@ -126,25 +194,38 @@ async function attemptCopy(
     // A PUT begun for a GET that has failed meanwhile would wait for content for ever.
     return room.then(() => (over ? undefined : begin()));
   };
+  const receiveWith = (
+    object: ObjectHead,
+    way: ContentDigest | 'collect',
+    belongings: Belongings,
+  ): Receiving | Promise<Receiving> => {
+    ({ forbidden, headers } = belongings);
+    if (over || forbidden !== undefined) return undefined;
+    noteOffer(belongings, state);
+    if (way === 'collect') {
+      return whenThereIsRoom(object.bytes, () => {
+        collected = contentBuffers.take(object.bytes);
+        return collected.content;
+      });
+    }
+    const digest = way;
+    return whenThereIsRoom(PASSAGE_BUFFER_BYTES, () => {
+      through = new CopyThrough(key, { object, headers, digest }, context);
+      return through.passage;
+    });
+  };
   try {
     const got = at(
       'source',
       source.get(key, {
         receive: (head) => {
-          switch (routeOf(head, context, state)) {
-            case 'parts':
-              return undefined;
-            case 'collect':
-              return whenThereIsRoom(head.bytes, () => {
-                collected = contentBuffers.take(head.bytes);
-                return collected.content;
-              });
-            case 'through':
-              return whenThereIsRoom(PASSAGE_BUFFER_BYTES, () => {
-                through = new CopyThrough(key, head, context);
-                return through.passage;
-              });
-          }
+          state.object = head;
+          const way = routeOf(head, context, state);
+          if (way === 'parts') return undefined;
+          const belongings = belongingsOf(key, head, context, state);
+          return belongings instanceof Promise
+            ? belongings.then((asked) => receiveWith(head, way, asked))
+            : receiveWith(head, way, belongings);
         },
       }),
     );
@@ -154,6 +235,7 @@ async function attemptCopy(
       await through?.settled();
       throw error;
     });
+    if (forbidden !== undefined) throw forbidden;
     if (through !== undefined) {
       if (through.passage.brokenBy === undefined) countDownload(state, context);
       return await outcomeOfPut(key, object, writeThrough(key, through, context), context, state);
@@ -161,7 +243,7 @@ async function attemptCopy(
     if (collected === undefined) return { kind: 'large', key, object };
     countDownload(state, context);
     counters.downloadedBytes += collected.length;
-    const write = writeCollected(key, { object, body: collected }, context, state);
+    const write = writeCollected(key, { object, headers, body: collected }, context, state);
     return await outcomeOfPut(key, object, write, context, state);
   } finally {
     // The exchange may have failed while it waited for room: only what was taken can be given back.
@@ -172,32 +254,30 @@ async function attemptCopy(
 }
 
 /**
- * How an object travels: `collect`ed in one buffer, passed `through` as one PUT, or in `parts`. Small ones
- * are collected because one write is cheaper than two, large ones only where no digest is known before.
+ * How an object travels: `collect`ed in one buffer, passed through as one PUT under a digest, or in `parts`.
+ * Small ones are collected because one write is cheaper than two, large ones only where no digest is known
+ * before.
  */
 function routeOf(
   object: ObjectHead,
   context: CopyContext,
   state: CopyState,
-): 'collect' | 'through' | 'parts' {
-  if (object.bytes > context.multipartThresholdBytes) return 'parts';
+): ContentDigest | 'collect' | 'parts' {
+  const isLong = object.bytes > context.multipartThresholdBytes;
+  if (keepsParts(object, context)) return 'parts';
+  if (isLong && !isBetterWhole(object, context, state)) return 'parts';
   if (object.bytes <= THROUGH_FROM_BYTES) return 'collect';
-  if (etagIsDigest(object, context, state)) return 'through';
-  return object.bytes <= MIN_PART_BYTES ? 'collect' : 'parts';
-}
-
-function etagIsDigest(object: ObjectHead, { learnt }: CopyContext, state: CopyState): boolean {
-  return object.etagMayBeMd5 && !state.etagIsNoMd5 && learnt.sourceEtags !== 'other';
+  const otherwise = object.bytes <= MIN_PART_BYTES ? 'collect' : 'parts';
+  return toldDigest(object, context, state) ?? otherwise;
 }
 
 /** One PUT under way, and what it was given. */
 interface Write {
   readonly put: Promise<PutResult>;
   readonly bytes: number;
-  /** MD5 that was sent along; in hex, lower case. */
-  readonly md5: string;
-  /** Whether that was the source's ETag. */
-  readonly fromEtag: boolean;
+  readonly digest: ContentDigest;
+  /** Whether the source told it, and not only what was read of it. */
+  readonly fromSource: boolean;
   /** What the bytes really are, should the destination find that they are others. */
   readonly actual: () => ReadDigest | Promise<ReadDigest>;
 }
@@ -206,28 +286,31 @@ function writeThrough(key: ObjectKey, through: CopyThrough, context: CopyContext
   return {
     put: through.put,
     bytes: through.passage.length,
-    md5: through.md5,
-    fromEtag: true,
+    digest: through.digest,
+    fromSource: true,
     actual: () => digestOfSource(key, context),
   };
 }
 
 function writeCollected(
   key: ObjectKey,
-  { object, body }: { object: ObjectHead; body: CollectedBody },
+  {
+    object,
+    headers,
+    body,
+  }: { object: ObjectHead; headers: readonly Header[]; body: CollectedBody },
   context: CopyContext,
   state: CopyState,
 ): Write {
-  const fromEtag = etagIsDigest(object, context, state);
-  const md5 = fromEtag ? hexToBase64(object.etag) : md5Base64(body.content);
+  const sourceDigest = toldDigest(object, context, state);
+  const digest = sourceDigest ?? digestOf('md5', body.content);
+  const fromSource = sourceDigest !== undefined || md5HexOf(digest) === object.etag.toLowerCase();
+  if (!fromSource && context.policy.requireProof) throw noProof(NO_DIGEST);
   return {
-    put: at(
-      'destination',
-      context.destination.putNew(key, { body, metadata: object.metadata, md5 }),
-    ),
+    put: at('destination', context.destination.putNew(key, { body, metadata: headers, digest })),
     bytes: body.length,
-    md5: fromEtag ? object.etag.toLowerCase() : base64ToHex(md5),
-    fromEtag,
+    digest,
+    fromSource,
     actual: () => ({ md5: base64ToHex(md5Base64(body.content)), bytes: body.length }),
   };
 }
@@ -239,25 +322,41 @@ async function outcomeOfPut(
   context: CopyContext,
   state: CopyState,
 ): Promise<Outcome> {
-  const { counters, learnt } = context;
-  const { bytes, md5, fromEtag } = write;
+  const { counters, learnt, now } = context;
+  const { bytes, digest, fromSource } = write;
+  const md5 = md5HexOf(digest);
+  const isEtag = md5 === object.etag.toLowerCase();
+  let put: PutResult;
   try {
-    const put = await write.put;
-    if (put.etagMayBeMd5 && put.etag.toLowerCase() !== md5) throw wrongEtag(put.etag, md5);
-    const proven = md5 === object.etag.toLowerCase();
-    if (proven && bytes > 0) learnt.sourceEtags = 'md5';
-    counters.uploadedBytes += bytes;
-    return { kind: 'copied', key, bytes, etag: put.etag, detail: proven ? 'md5' : 'length-only' };
+    put = await write.put;
   } catch (error) {
     if (!(error instanceof TransferError)) throw error;
     if (error.kind === 'precondition-failed') return resolveExisting(key, context, state);
-    if (error.kind === 'bad-digest' && fromEtag) {
+    if (error.kind === 'bad-digest' && isEtag) {
       await suspectEtag(key, await write.actual(), object, context, state);
     }
-    if (error.cause.mayHaveLanded)
-      state.mayHaveLanded = { etag: md5, bytes, uncountedBytes: bytes };
+    // versitygw 1.8 answers 400 to a lock that its bucket cannot have, and has kept the object by then.
+    const isAboutLock = refusedBelonging(error, state.offered) === 'lock';
+    if (error.cause.mayHaveLanded || isAboutLock) {
+      const checksum = digest.algorithm === 'md5' ? undefined : digest;
+      state.mayHaveLanded = { etag: md5, checksum, bytes, uncountedBytes: bytes };
+    }
     throw error;
   }
+  const { etag } = put;
+  const isMd5 = put.etagMayBeMd5 && tellsMd5s(context, 'etagIsMd5');
+  if (md5 !== undefined && isMd5 && etag.toLowerCase() !== md5) {
+    throw await withdraw({ key, etag, bytes, writtenAt: now() }, wrongEtag(etag, md5), context);
+  }
+  if (isEtag && bytes > 0) learnt.sourceEtags = 'md5';
+  counters.uploadedBytes += bytes;
+  const proof: Proof = fromSource ? digest.algorithm : 'length-only';
+  return { kind: 'copied', key, bytes, etag, detail: proof };
+}
+
+/** @returns undefined for other digests than MD5 */
+function md5HexOf({ algorithm, base64 }: ContentDigest): string | undefined {
+  return algorithm === 'md5' ? base64ToHex(base64) : undefined;
 }
 
 /**
@@ -312,6 +411,16 @@ function stopIfHopeless(error: TransferError): void {
       },
     );
   }
+}
+
+/** Nothing of it is read or written: under another name it would be taken for another object. */
+function notKept(key: ObjectKey, message: string, { now }: CopyContext): Outcome {
+  const code = 'key-not-kept';
+  return {
+    kind: 'failed',
+    key,
+    failure: { code, status: 0, attempts: 0, message, side: 'destination', at: now() },
+  };
 }
 
 function failed(key: ObjectKey, error: TransferError, attempt: number, now: number): Outcome {

@@ -11,10 +11,10 @@ import type { PartDigest, PartResult, UploadedPart } from '../s3/object-store.ts
 import { PASSAGE_BUFFER_BYTES, Passage } from '../wire/passage.ts';
 import type { CopyContext } from './copy-context.ts';
 import { base64ToHex, RunningDigest } from './digest.ts';
+import { insist } from './insist.ts';
 import { algorithmOf, type PartProof } from './part-proof.ts';
-import { isPassing, waitBeforeRetry } from './retry.ts';
 import { readRange, type SourceRange } from './source-range.ts';
-import { at, exhausted, TransferError, wrongChecksum, wrongEtag } from './transfer-error.ts';
+import { at, wrongChecksum, wrongEtag } from './transfer-error.ts';
 
 /** A part to be copied. */
 export interface PartJob extends SourceRange {
@@ -36,20 +36,12 @@ export type PartContext = Pick<
  *
  * @throws TransferError, also when the destination says that it has got something else
  */
-export async function copyPart(job: PartJob, context: PartContext): Promise<CopiedPart> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      const { crc32, ...part } = await attemptPart(job, context);
-      checkPart(part, crc32, job.proof);
-      return part;
-    } catch (error) {
-      if (!(error instanceof TransferError)) throw error;
-      const wait = waitBeforeRetry(error.cause, attempt, context.retry);
-      if (wait === undefined) throw isPassing(error.cause) ? exhausted(error, attempt) : error;
-      context.counters.retries++;
-      await context.retry.sleep(wait);
-    }
-  }
+export function copyPart(job: PartJob, context: PartContext): Promise<CopiedPart> {
+  return insist(async () => {
+    const { crc32, ...part } = await attemptPart(job, context);
+    checkPart(part, crc32, job.proof);
+    return part;
+  }, context);
 }
 
 /** Holds what the destination says about the part against what was sent. */

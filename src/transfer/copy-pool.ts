@@ -13,6 +13,7 @@ import { ContentBuffers } from './content-buffers.ts';
 import type { CopyContext } from './copy-context.ts';
 import { copyLargeObject, copyObject, type LargeObject } from './copy-object.ts';
 import { type CopiedPart, copyPart, type PartJob } from './copy-part.ts';
+import type { CopyPolicy } from './copy-policy.ts';
 import { MemoryBudget } from './memory-budget.ts';
 import { PartBuffers } from './part-buffers.ts';
 import { type RetryPolicy, RunEnding } from './retry.ts';
@@ -29,6 +30,7 @@ export interface CopyPoolOptions {
   readonly multipartThresholdBytes: number;
   /** Length of the parts, 5 MiB to 5 GiB; chosen by the object's length when undefined. */
   readonly partBytes: number | undefined;
+  readonly policy: CopyPolicy;
   readonly retry: RetryPolicy;
   /** See {@link CopyContext.warn}. */
   readonly warn: (message: string) => void;
@@ -72,6 +74,7 @@ export class CopyPool {
       partBuffers: new PartBuffers(),
       multipartThresholdBytes: options.multipartThresholdBytes,
       partBytes: options.partBytes,
+      policy: options.policy,
       copyPart: (job, unwanted) => this.copyPart(job, unwanted),
       partWindow: threads,
       learnt: { sourceEtags: 'untried' },

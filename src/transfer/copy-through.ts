@@ -2,37 +2,39 @@
  * Copies one object by passing its content through: read from the source and sent to the destination
  * buffer by buffer, as one PUT.
  *
- * Only an object whose ETag is an MD5 can go this way: the destination needs a digest before the first
- * byte, and that one is known. Nothing is collected and nothing hashed here, and the destination itself
+ * Only an object of which the source tells a digest can go this way: the destination needs it before the
+ * first byte. Nothing is collected and nothing hashed here, and the destination itself
  * proves that it has the source's bytes.
  */
 import { createHash } from 'node:crypto';
 import type { ObjectKey } from '../object-key.ts';
-import type { ObjectHead, PutResult } from '../s3/object-store.ts';
+import type { ContentDigest, ObjectHead, PutResult } from '../s3/object-store.ts';
 import { Passage } from '../wire/passage.ts';
+import type { Header } from '../wire/signature.ts';
 import type { CopyContext } from './copy-context.ts';
-import { hexToBase64 } from './digest.ts';
 import { at } from './transfer-error.ts';
 
 /** An object on its way: its PUT, and the passage that its GET is to fill. */
 export class CopyThrough {
   readonly passage: Passage;
   readonly put: Promise<PutResult>;
-  /** MD5 that is sent along: the source's ETag; in hex, lower case. */
-  readonly md5: string;
+  /** What the source told, and the destination verifies. */
+  readonly digest: ContentDigest;
 
-  constructor(key: ObjectKey, object: ObjectHead, { destination, counters }: CopyContext) {
+  /** @param content - with `headers`, all that goes along with the object */
+  constructor(
+    key: ObjectKey,
+    content: { object: ObjectHead; headers: readonly Header[]; digest: ContentDigest },
+    { destination, counters }: CopyContext,
+  ) {
+    const { object, headers, digest } = content;
     this.passage = new Passage(object.bytes, (bytes) => {
       counters.downloadedBytes += bytes;
     });
-    this.md5 = object.etag.toLowerCase();
+    this.digest = digest;
     this.put = at(
       'destination',
-      destination.putNew(key, {
-        body: this.passage,
-        metadata: object.metadata,
-        md5: hexToBase64(object.etag),
-      }),
+      destination.putNew(key, { body: this.passage, metadata: headers, digest }),
     );
     // Awaited only after the GET, which may take long.
     this.put.catch(() => {});

@@ -2,7 +2,7 @@
  * Whose object it is that is at a key of the destination: one of ours whose answer was lost, or someone
  * else's.
  */
-import type { Outcome } from '../domain.ts';
+import type { ExistingDetail, Outcome } from '../domain.ts';
 import type { ObjectKey } from '../object-key.ts';
 import { type ObjectHead, StoreError } from '../s3/object-store.ts';
 import type { CopyContext, CopyState } from './copy-context.ts';
@@ -17,6 +17,7 @@ export async function resolveExisting(
   context: CopyContext,
   state: CopyState,
 ): Promise<Outcome> {
+  if (isLeftAlone(context, state)) return { kind: 'skipped-upload', key, detail: 'exists' };
   try {
     return outcomeOfExisting(
       key,
@@ -29,6 +30,35 @@ export async function resolveExisting(
     if (error.kind === 'not-found') throw notShown();
     // The refusal stands, with or without a look at what it is about.
     if (state.mayHaveLanded === undefined) return { kind: 'skipped-upload', key, detail: 'exists' };
+    throw error;
+  }
+}
+
+/** Where nothing is to be told of what is there, and nothing can be lost by not looking. */
+function isLeftAlone({ policy }: CopyContext, { mayHaveLanded }: CopyState): boolean {
+  if (policy.skipDetail || mayHaveLanded !== undefined) return false;
+  const rules = policy.capabilities?.keys.filter(
+    ({ rule }) => rule === 'beside-folder' || rule === 'above-key',
+  );
+  return rules?.every(({ handling }) => handling.kind === 'kept') === true;
+}
+
+/**
+ * What the destination has at this key, for whoever asks before anything is read.
+ *
+ * @returns undefined when there is nothing, or this user may not know
+ */
+export async function headIfThere(
+  key: ObjectKey,
+  { destination }: CopyContext,
+): Promise<ObjectHead | undefined> {
+  try {
+    return await at('destination', destination.head(key));
+  } catch (error) {
+    // Without the permission to list, AWS answers 403 for a missing key: the condition decides later.
+    if (error instanceof TransferError && (error.kind === 'not-found' || error.kind === 'denied')) {
+      return undefined;
+    }
     throw error;
   }
 }
@@ -56,10 +86,10 @@ export function outcomeOfExisting(
   key: ObjectKey,
   there: ObjectHead,
   { counters }: CopyContext,
-  { mayHaveLanded: ours }: CopyState,
+  { mayHaveLanded: ours, object }: CopyState,
 ): Outcome {
-  if (ours?.bytes !== there.bytes || ours.etag !== there.etag.toLowerCase()) {
-    return { kind: 'skipped-upload', key, detail: 'exists' };
+  if (ours === undefined || !isOurs(there, ours)) {
+    return { kind: 'skipped-upload', key, detail: existing(there, object) };
   }
   counters.uploadedBytes += ours.uncountedBytes;
   return {
@@ -69,6 +99,28 @@ export function outcomeOfExisting(
     etag: there.etag,
     detail: 'found after a lost answer',
   };
+}
+
+function isOurs(there: ObjectHead, ours: NonNullable<CopyState['mayHaveLanded']>): boolean {
+  const { bytes, etag, checksum } = ours;
+  if (there.bytes !== bytes) return false;
+  if (etag !== undefined) return there.etag.toLowerCase() === etag;
+  const told = there.checksums?.find(({ algorithm }) => algorithm === checksum?.algorithm);
+  return told !== undefined && told.base64 === checksum?.base64;
+}
+
+/** In words for the log, whether what is there is what the source has. */
+function existing(there: ObjectHead, object: ObjectHead | undefined): ExistingDetail {
+  if (object === undefined) return 'exists';
+  if (there.bytes !== object.bytes) return 'exists-differs';
+  if (!isComparable(there, object)) return 'exists-same-length';
+  return there.etag.toLowerCase() === object.etag.toLowerCase() ? 'exists-same' : 'exists-differs';
+}
+
+/** Two MD5s, or two of as many parts: where the parts were of other lengths, such ETags differ as well. */
+function isComparable(a: ObjectHead, b: ObjectHead): boolean {
+  if (a.etagMayBeMd5 && b.etagMayBeMd5) return true;
+  return a.etagParts !== undefined && a.etagParts === b.etagParts;
 }
 
 /** Deleted between the write that found it and the HEAD, so that the key is free again; or never there. */

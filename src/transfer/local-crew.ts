@@ -46,6 +46,7 @@ export class LocalCrew implements Crew {
     this.#pool.clear();
   }
 
+  /** The stores are its maker's to close. */
   close(): Promise<void> {
     return Promise.resolve();
   }

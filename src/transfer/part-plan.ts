@@ -3,7 +3,11 @@
  */
 
 /** https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html */
-const MAX_PARTS = 10_000;
+export const MAX_PARTS = 10_000;
+/** Of a part, and of an object that is written by one PUT. */
+export const MAX_PART_BYTES = 5 * 1024 ** 3;
+/** Of each part but the last. */
+export const MIN_KEPT_PART_BYTES = 5 * 1024 ** 2;
 /** A part's length unless another is asked for: below it requests cost more than bytes. S3 itself takes 5 MiB. */
 export const MIN_PART_BYTES = 16 * 1024 ** 2;
 const MIB = 1024 ** 2;
@@ -30,4 +34,18 @@ export function planParts(bytes: number, partBytes: number = MIN_PART_BYTES): Pa
     first: index * size,
     last: Math.min(bytes, (index + 1) * size) - 1,
   }));
+}
+
+/**
+ * Parts of these lengths.
+ *
+ * @param lengths - in bytes, each at least 1
+ */
+export function planPartsOf(lengths: readonly number[]): PartRange[] {
+  let next = 0;
+  return lengths.map((length, index) => {
+    const first = next;
+    next += length;
+    return { partNumber: index + 1, first, last: next - 1 };
+  });
 }

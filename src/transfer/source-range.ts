@@ -38,7 +38,16 @@ export async function readRange(
       return receive();
     },
   });
-  await at('source', getting).catch((error: unknown) => {
+  await ofThatVersion(getting);
+}
+
+/**
+ * What the source is asked under an `If-Match`.
+ *
+ * @throws TransferError; `precondition-failed` with the code `changed` when that does not hold
+ */
+export function ofThatVersion<T>(exchange: Promise<T>): Promise<T> {
+  return at('source', exchange).catch((error: unknown) => {
     const refused = error instanceof TransferError && error.kind === 'precondition-failed';
     throw refused ? new TransferError('source', changed(error.cause.status)) : error;
   });

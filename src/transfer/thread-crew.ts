@@ -22,7 +22,10 @@ import {
 } from './worker-messages.ts';
 
 export interface ThreadCrewOptions
-  extends Pick<WorkerOptions, 'source' | 'destination' | 'multipartThresholdBytes' | 'partBytes'> {
+  extends Pick<
+    WorkerOptions,
+    'source' | 'destination' | 'multipartThresholdBytes' | 'partBytes' | 'policy'
+  > {
   readonly counters: Counters;
   /** Worker threads; at least 1, at most `threads`. */
   readonly cores: number;
@@ -151,7 +154,7 @@ export class ThreadCrew implements Crew {
   /** @returns undefined when all have been started */
   #startOne(): Member | undefined {
     const { cores, threads, memoryBytes, source, destination } = this.#options;
-    const { multipartThresholdBytes, partBytes } = this.#options;
+    const { multipartThresholdBytes, partBytes, policy } = this.#options;
     const number = this.#members.length;
     if (number >= cores) return undefined;
     const options: WorkerOptions = {
@@ -159,6 +162,7 @@ export class ThreadCrew implements Crew {
       destination,
       multipartThresholdBytes,
       partBytes,
+      policy,
       threads: Math.floor(threads / cores) + (number < threads % cores ? 1 : 0),
       memoryBytes: Math.floor(memoryBytes / cores),
       partWindow: threads,

@@ -48,6 +48,25 @@ export function wrongChecksum(actual: string, expected: string): TransferError {
   return wrongAcknowledgement('wrong-checksum', message);
 }
 
+/** The parts have made another ETag than the source's have, and were not made an object. */
+export function wrongPartEtags(actual: string, expected: string): TransferError {
+  const message = `the parts make the ETag ${actual}, and the source's object has ${expected}: these are other bytes, or that is no MD5 (--part-layout even does not compare them)`;
+  const options = {
+    kind: 'refused',
+    code: 'wrong-etag',
+    status: 200,
+    mayHaveLanded: false,
+  } as const;
+  return new TransferError('source', new StoreError(message, options));
+}
+
+const WRONG = new Set(['wrong-etag', 'wrong-checksum']);
+
+/** Whether something else than the source's bytes had arrived, and is not at the destination any more. */
+export function isWithdrawn({ code, cause }: TransferError): boolean {
+  return WRONG.has(code) && !cause.mayHaveLanded;
+}
+
 function wrongAcknowledgement(code: string, message: string): TransferError {
   const options = { kind: 'refused', code, status: 200, mayHaveLanded: true } as const;
   return new TransferError('destination', new StoreError(message, options));

@@ -9,6 +9,7 @@ import type { ObjectKey } from '../object-key.ts';
 import { StoreError, type StoreErrorOptions } from '../s3/object-store.ts';
 import type { WireObjectStoreOptions } from '../s3/wire-object-store.ts';
 import type { CopiedPart, PartJob } from './copy-part.ts';
+import type { CopyPolicy } from './copy-policy.ts';
 import { RunEnding } from './retry.ts';
 import { TransferError } from './transfer-error.ts';
 
@@ -21,6 +22,7 @@ export interface WorkerOptions {
   readonly memoryBytes: number;
   readonly multipartThresholdBytes: number;
   readonly partBytes: number | undefined;
+  readonly policy: CopyPolicy;
   /** Parts of one object that may be asked for at once, of all workers together. */
   readonly partWindow: number;
   /** Of one Int32: how many workers have reset their connections. */

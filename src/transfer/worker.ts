@@ -64,6 +64,7 @@ class TransferWorker {
         memoryBytes: options.memoryBytes,
         multipartThresholdBytes: options.multipartThresholdBytes,
         partBytes: options.partBytes,
+        policy: options.policy,
         warn: (text) => this.#tell({ kind: 'warning', message: text }),
         retry: retryPolicy(this.#ending.signal),
         now: Date.now,

@@ -111,7 +111,7 @@ const WAYS: readonly Way[] = [
   {
     way: 'collected, its ETag no MD5',
     bytes: 14 * MIB,
-    partBytes: 5 * MIB,
+    etag: '0x8DA5',
     operation: 'PutObject',
     slow: 'destination',
     torn: true,
@@ -149,7 +149,7 @@ const WAYS: readonly Way[] = [
   {
     way: 'copied in parts',
     bytes: 2 * PART_BYTES,
-    partBytes: 8 * MIB,
+    partBytes: PART_BYTES,
     operation: 'UploadPart',
     slow: 'destination',
     torn: true,

@@ -138,6 +138,7 @@ describe('what is not copied', () => {
 
     expect(exitCode).toBe(0);
     expect(stderr).toContain('obj 3 = ign 0 + exist 0 + skip 2 (dn 1, up 1) + fail 0 + upld 1');
+    expect(stderr).toContain('  skipped   1 exists-differs');
     expect(stderr).toContain('NOT FOUND 1 listed object not in the source (404)');
     expect(destination.contents()).toEqual({
       [newer]: 'written by a client meanwhile',
@@ -145,7 +146,7 @@ describe('what is not copied', () => {
     });
     expect(await migration.migrateLog()).toEqual([
       `${gone},skipped-download,,,NoSuchKey`,
-      `${newer},skipped-upload,,,exists`,
+      `${newer},skipped-upload,,,exists-differs`,
       expect.stringMatching(/^photos\/0002\.jpg,copied,24,[0-9a-f]{32},md5$/),
     ]);
   });

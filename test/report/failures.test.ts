@@ -70,12 +70,50 @@ it('counts keys the source does not have, with three examples', () => {
 
 it('takes no notice of what went well', () => {
   const key = keyFromText('a');
-  expect(
-    digestOf([
-      { kind: 'copied', key, bytes: 1, etag: 'e', detail: '' },
-      { kind: 'skipped-upload', key, detail: '412' },
-    ]),
-  ).toEqual({ groups: [], other: 0, skippedDownloads: { count: 0, examples: [] } });
+  expect(digestOf([{ kind: 'copied', key, bytes: 1, etag: 'e', detail: '' }])).toEqual({
+    groups: [],
+    other: 0,
+    skippedDownloads: { count: 0, examples: [] },
+    existing: { exists: 0, 'exists-same': 0, 'exists-differs': 0, 'exists-same-length': 0 },
+    losses: { objects: 0, kinds: [] },
+  });
+});
+
+it('counts what was at the destination already, by what is known of it', () => {
+  const groups = new FailureGroups();
+  for (const detail of ['exists-same', 'exists-same', 'exists-differs', 'exists']) {
+    groups.add({ kind: 'skipped-upload', key: keyFromText('a'), detail });
+  }
+  expect(groups.digest().existing).toEqual({
+    exists: 1,
+    'exists-same': 2,
+    'exists-differs': 1,
+    'exists-same-length': 0,
+  });
+});
+
+it('counts what copied objects go without, by kind, the most frequent first', () => {
+  const copied = (detail: string): Outcome => ({
+    kind: 'copied',
+    key: keyFromText('k'),
+    bytes: 1,
+    etag: 'e',
+    detail,
+  });
+  const { losses } = digestOf([
+    copied('md5; lost: lock'),
+    copied('md5'),
+    copied('etag-parts; lost: tags redirect'),
+    copied('found after a lost answer; lost: tags'),
+  ]);
+  expect(losses).toEqual({
+    objects: 3,
+    kinds: [
+      { kind: 'tags', count: 2 },
+      { kind: 'lock', count: 1 },
+      { kind: 'redirect', count: 1 },
+    ],
+  });
 });
 
 it('gives a digest that later failures do not change', () => {

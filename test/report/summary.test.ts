@@ -94,6 +94,17 @@ it('tells failures by kind with examples, what the source lacks, and how to retr
   ]);
 });
 
+it('says what objects were copied without', () => {
+  const losing = new FailureGroups();
+  const key = keyFromText('k');
+  for (const detail of ['md5; lost: tags', 'md5; lost: tags redirect']) {
+    losing.add({ kind: 'copied', key, bytes: 1, etag: 'e', detail });
+  }
+  expect(summary({ failures: losing.digest() })).toContain(
+    '  LOST      not all that belongs to 2 objects was kept, see "lost:" in migrate.log: tags 2, redirect 1',
+  );
+});
+
 it('sums the kinds of failures it has no room for and shortens endless messages', () => {
   const failures = new FailureGroups();
   for (let i = 0; i < 20; i++) {

@@ -1,8 +1,10 @@
 /**
  * What travels with an object.
  */
+import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { metadataOf } from '../../src/s3/metadata.ts';
+import { metadataOf, propertiesOf } from '../../src/s3/metadata.ts';
+import { parseResponseHead } from '../../src/wire/response-head.ts';
 
 const of = (headers: Record<string, string>) => metadataOf(new Map(Object.entries(headers)));
 
@@ -14,6 +16,7 @@ it('takes the headers that belong to the object, byte for byte', () => {
     'content-encoding': 'zstd, custom',
     'content-language': 'de',
     expires: '0',
+    'x-amz-website-redirect-location': '/elsewhere',
     'x-amz-meta-place': 'Z\xc3\xbcrich  twice',
     'x-amz-meta-empty': '',
   };
@@ -31,6 +34,8 @@ it('leaves what belongs to the answer or to the store', () => {
       'x-amz-storage-class': 'GLACIER',
       'x-amz-server-side-encryption': 'aws:kms',
       'x-amz-tagging-count': '2',
+      'x-amz-missing-meta': '1',
+      'x-amz-object-lock-mode': 'GOVERNANCE',
       connection: 'close',
     }),
   ).toEqual([]);
@@ -46,4 +51,52 @@ it.each([
   expect(of({ 'content-encoding': given })).toEqual(
     kept === undefined ? [] : [['content-encoding', kept]],
   );
+});
+
+it('keeps any bytes of any value, from the head of an answer on', () => {
+  const value = fc
+    .array(fc.integer({ min: 0x20, max: 0xff }).filter((byte) => byte !== 0x7f))
+    .map((bytes) => String.fromCharCode(...bytes).replaceAll(/^[ \t]+|[ \t]+$/g, ''));
+  const headers = fc.dictionary(
+    fc.stringMatching(/^[a-z0-9-]{1,12}$/).map((name) => `x-amz-meta-${name}`),
+    value,
+    { maxKeys: 8 },
+  );
+  fc.assert(
+    fc.property(headers, (sent) => {
+      const lines = Object.entries(sent).map(([name, text]) => `${name}: ${text}`);
+      const head = parseResponseHead(['HTTP/1.1 200 OK', ...lines].join('\r\n'));
+      expect(Object.fromEntries(metadataOf(head.headers))).toEqual({ ...sent });
+    }),
+  );
+});
+
+const propertiesIn = (headers: Record<string, string>) =>
+  propertiesOf(new Map(Object.entries(headers)));
+
+it('tells tags, storage class, lock and unreadable metadata apart from the headers', () => {
+  expect(
+    propertiesIn({
+      'x-amz-tagging-count': '2',
+      'x-amz-storage-class': 'STANDARD_IA',
+      'x-amz-object-lock-mode': 'GOVERNANCE',
+      'x-amz-object-lock-retain-until-date': '2065-10-21T07:28:00.000Z',
+      'x-amz-object-lock-legal-hold': 'ON',
+      'x-amz-missing-meta': '3',
+    }),
+  ).toEqual({
+    tags: 2,
+    storageClass: 'STANDARD_IA',
+    lock: [
+      ['x-amz-object-lock-mode', 'GOVERNANCE'],
+      ['x-amz-object-lock-retain-until-date', '2065-10-21T07:28:00.000Z'],
+      ['x-amz-object-lock-legal-hold', 'ON'],
+    ],
+    unreadable: 3,
+  });
+});
+
+it('tells of no properties where there are none', () => {
+  expect(propertiesIn({ 'content-type': 'image/jpeg' })).toBeUndefined();
+  expect(propertiesIn({ 'x-amz-tagging-count': '0', 'x-amz-missing-meta': '?' })).toBeUndefined();
 });

@@ -18,7 +18,7 @@ async function prepareProbe(): Promise<Probing> {
   const bucket = ['--url', server.url, '--bucket', BUCKET];
   const credentials = ['--key', CREDENTIALS.accessKey, '--secret', CREDENTIALS.secret];
   return {
-    script: faults(server),
+    script: faults(server).seeProbe(),
     keys: () => server.bucket(BUCKET).keys(),
     run: (...flags) => runProgram(['probe', ...bucket, ...credentials, ...flags]),
   };

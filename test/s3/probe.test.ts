@@ -19,7 +19,7 @@ let script: FaultScript;
 let store: WireObjectStore;
 beforeEach(async () => {
   server = await startServer();
-  script = faults(server);
+  script = faults(server).seeProbe();
   store = storeOn(server);
 });
 afterEach(async () => {

@@ -51,7 +51,7 @@ afterEach(async () => {
 });
 
 const get = () => store.get(key, { receive: ({ bytes }) => Buffer.alloc(bytes) });
-const put = () => store.putNew(key, { body, metadata: [], md5 });
+const put = () => store.putNew(key, { body, metadata: [], digest });
 const lake = () => server.bucket('photos').put(key, { body });
 
 it('names the store by its URL', () => {
@@ -110,7 +110,7 @@ describe('an answer that cannot be trusted is refused:', () => {
     const uploadId = await store.createMultipartUpload(other, []);
     const writing =
       operation === 'PutObject'
-        ? store.putNew(other, { body, metadata: [], md5 })
+        ? store.putNew(other, { body, metadata: [], digest })
         : store.uploadPart(other, { uploadId, partNumber: 1, body, digest });
     await expect(writing).rejects.toMatchObject({ kind: 'not-s3', mayHaveLanded: true });
   });
@@ -249,7 +249,7 @@ describe('a connection that breaks', () => {
     const writing = store.putNew(key, {
       body: large,
       metadata: [],
-      md5: hash('md5', large, 'base64'),
+      digest: { algorithm: 'md5', base64: hash('md5', large, 'base64') },
     });
     await arriving;
     store.close();

@@ -25,6 +25,7 @@ const DEVIATIONS: Readonly<Record<ServerKind, Omit<ContractOptions, 'open'>>> = 
       'bytes that are not UTF-8',
     ],
     aliasedKeys: ['a leading slash'],
+    ignoresDeleteCondition: true,
     changedMetadata: [
       'an Expires that is no date',
       'metadata in UTF-8',

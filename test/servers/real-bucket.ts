@@ -10,6 +10,7 @@ import {
   CreateMultipartUploadCommand,
   DeleteObjectCommand,
   GetObjectCommand,
+  HeadObjectCommand,
   ListMultipartUploadsCommand,
   ListObjectsV2Command,
   type ListObjectsV2CommandOutput,
@@ -51,8 +52,14 @@ export class RealBucket {
     this.name = name;
   }
 
-  static async create(server: RealServer, name: string): Promise<RealBucket> {
-    await server.client.send(new CreateBucketCommand({ Bucket: name }));
+  static async create(
+    server: RealServer,
+    name: string,
+    { objectLock = false }: { objectLock?: boolean } = {},
+  ): Promise<RealBucket> {
+    await server.client.send(
+      new CreateBucketCommand({ Bucket: name, ObjectLockEnabledForBucket: objectLock }),
+    );
     return new RealBucket(server, name);
   }
 
@@ -72,25 +79,38 @@ export class RealBucket {
     await pLimit(REQUESTS_AT_ONCE).map(bodies, ([key, body]) => this.put(key, body));
   }
 
-  /** @param partBytes 5 MiB at least */
+  /** @param partBytes of each part or of each by itself; 5 MiB at least, but for the last */
   async putInParts(
     key: string,
     body: Buffer,
-    { partBytes, headers = {} }: { partBytes: number; headers?: ObjectHeaders },
+    { partBytes, headers = {} }: { partBytes: number | readonly number[]; headers?: ObjectHeaders },
   ): Promise<void> {
     const { client } = this.server;
     const target = { Bucket: this.name, Key: key };
     const created = await client.send(new CreateMultipartUploadCommand({ ...target, ...headers }));
     const upload = { ...target, UploadId: created.UploadId };
     const Parts: CompletedPart[] = [];
-    for (let at = 0; at < body.length; at += partBytes) {
-      const part = { PartNumber: Parts.length + 1, Body: body.subarray(at, at + partBytes) };
+    let at = 0;
+    while (at < body.length) {
+      const length = typeof partBytes === 'number' ? partBytes : partBytes[Parts.length];
+      const part = {
+        PartNumber: Parts.length + 1,
+        Body: body.subarray(at, length === undefined ? undefined : at + length),
+      };
+      at += part.Body.length;
       const { ETag } = await client.send(new UploadPartCommand({ ...upload, ...part }));
       Parts.push({ PartNumber: part.PartNumber, ETag });
     }
     await client.send(
       new CompleteMultipartUploadCommand({ ...upload, MultipartUpload: { Parts } }),
     );
+  }
+
+  /** Without quotes. */
+  async etag(key: string): Promise<string> {
+    const target = { Bucket: this.name, Key: key };
+    const { ETag = '' } = await this.server.client.send(new HeadObjectCommand(target));
+    return ETag.replaceAll('"', '');
   }
 
   async delete(key: string): Promise<void> {

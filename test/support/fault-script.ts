@@ -11,6 +11,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ObjectKey } from '../../src/object-key.ts';
+import { DEFAULT_PROBE_PREFIX } from '../../src/s3/probe/probe-prefix.ts';
 import { type Answer, errorAnswer, sendAnswer } from '../../src/s3-server/answer.ts';
 import { RequestCutError } from '../../src/s3-server/payload.ts';
 import type { S3Request } from '../../src/s3-server/request.ts';
@@ -32,6 +33,11 @@ export interface SeenRequest {
   status: number | undefined;
 }
 
+/** Of its objects, or a listing of them. */
+function isOfProbe({ key, query }: S3Request): boolean {
+  return [key, query.get('prefix') ?? ''].some((name) => name.includes(DEFAULT_PROBE_PREFIX));
+}
+
 type Method = 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE';
 
 /** How a connection ends: by a FIN, in order, or by an RST. */
@@ -50,6 +56,7 @@ export class FaultScript {
   readonly #rules: FaultRule[] = [];
   readonly #waiting = new Set<() => void>();
   #keepsTruncated = false;
+  #seesProbe = false;
   #aliasesLeadingSlash = false;
 
   /**
@@ -67,6 +74,15 @@ export class FaultScript {
   /** Drops all rules; the log and the modes stay. */
   clear(): void {
     this.#rules.length = 0;
+  }
+
+  /**
+   * From now on what a probe asks below its prefix counts, and rules are for it too. Else both are for
+   * what is asked about listed keys alone.
+   */
+  seeProbe(): this {
+    this.#seesProbe = true;
+    return this;
   }
 
   /**
@@ -107,6 +123,7 @@ export class FaultScript {
 
   /** For {@link faults}. */
   async intercept(exchange: Exchange, proceed: Proceed): Promise<Answer | undefined> {
+    if (!this.#seesProbe && isOfProbe(exchange.request)) return this.#runInMode(exchange, proceed);
     const seen = this.#log(exchange.request);
     const logged: Exchange = {
       ...exchange,

@@ -97,6 +97,8 @@ export interface ContractOptions {
   readonly refusedKeys?: readonly KeyName[];
   /** Keys that the server takes for the other key beside them. */
   readonly aliasedKeys?: readonly KeyName[];
+  /** DELETE does not keep to If-Match. */
+  readonly ignoresDeleteCondition?: boolean;
   /** Metadata that comes back otherwise than it was sent, or not at all. */
   readonly changedMetadata?: readonly MetadataName[];
 }
@@ -113,6 +115,15 @@ const DIGESTS = {
   }),
 };
 
+/** Of `here`, calculated by a program of another make. */
+const CHECKSUMS_OF_HERE = {
+  sha256: '/OyRUJdZrZlcLNFLyyaycgmT+vYcKdN5snDUQtkikOs=',
+  crc64nvme: 'aFhsvuluT9M=',
+  sha1: 'AVTA2r5xRds34Lgb9mfnIkq+wLo=',
+  crc32c: 'EzVN8w==',
+  crc32: 'sRuHmA==',
+} as const;
+
 /** The bytes of a CRC32. */
 function crc(...bodies: Buffer[]): Buffer {
   const bytes = Buffer.alloc(4);
@@ -121,7 +132,7 @@ function crc(...bodies: Buffer[]): Buffer {
 }
 
 const put = (store: ObjectStore, key: ObjectKey, body: Buffer, metadata: readonly Header[] = []) =>
-  store.putNew(key, { body, metadata, md5: md5(body) });
+  store.putNew(key, { body, metadata, digest: DIGESTS.md5(body) });
 
 async function read(store: ObjectStore, key: ObjectKey): Promise<Buffer> {
   const { body } = await store.get(key, { receive: ({ bytes }) => Buffer.alloc(bytes) });
@@ -146,6 +157,7 @@ export function objectStoreContract({
   refusedKeys = [],
   aliasedKeys = [],
   changedMetadata = [],
+  ignoresDeleteCondition = false,
 }: ContractOptions): void {
   let subject: ContractSubject;
   let store: ObjectStore;
@@ -373,11 +385,26 @@ export function objectStoreContract({
       const writing = store.putNew(key, {
         body: Buffer.from('these bytes'),
         metadata: [],
-        md5: md5(Buffer.from('other bytes')),
+        digest: DIGESTS.md5(Buffer.from('other bytes')),
       });
       await expect(writing).rejects.toEqual(ofKind('bad-digest'));
       await expect(store.head(key)).rejects.toEqual(ofKind('not-found'));
     });
+
+    it.each<keyof typeof CHECKSUMS_OF_HERE>(['sha256', 'crc64nvme', 'sha1', 'crc32c', 'crc32'])(
+      'is held to its %s, which is told from then on',
+      async (algorithm) => {
+        const key = keyFromText(`new/${algorithm}`);
+        const body = Buffer.from('here');
+        const digest = { algorithm, base64: CHECKSUMS_OF_HERE[algorithm] };
+        const wrong = store.putNew(key, { body: Buffer.from('there'), metadata: [], digest });
+        await expect(wrong).rejects.toEqual(ofKind('bad-digest'));
+        await store.putNew(key, { body, metadata: [], digest });
+        expect((await store.head(key)).checksums).toContainEqual(digest);
+        const { object } = await store.get(key, { receive: () => undefined });
+        expect(object.checksums).toContainEqual(digest);
+      },
+    );
 
     it('takes a body of many packets', async () => {
       const key = keyFromText('new/large');
@@ -386,6 +413,44 @@ export function objectStoreContract({
       // toEqual would compare the bytes one by one, for seconds.
       expect(body.equals(await read(store, key))).toBe(true);
     });
+  });
+
+  describe('deleting an object', () => {
+    const body = Buffer.from('content');
+
+    it('leaves nothing at its key', async () => {
+      const key = keyFromText('deleted/whole');
+      await put(store, key, body);
+      await store.deleteObject(key);
+      await expect(store.head(key)).rejects.toEqual(ofKind('not-found'));
+      await store.deleteObject(key);
+    });
+
+    it('that still has an ETag leaves nothing at its key', async () => {
+      const key = keyFromText('deleted/matching');
+      await put(store, key, body);
+      await store.deleteObject(key, { ifMatch: md5Hex(body) });
+      await expect(store.head(key)).rejects.toEqual(ofKind('not-found'));
+    });
+
+    const deleteAnother = async (key: ObjectKey): Promise<void> => {
+      await put(store, key, body);
+      await store.deleteObject(key, { ifMatch: md5Hex(Buffer.from('other')) });
+    };
+
+    if (ignoresDeleteCondition) {
+      it('that has another ETag deletes it all the same', async () => {
+        const key = keyFromText('deleted/other');
+        await deleteAnother(key);
+        await expect(store.head(key)).rejects.toEqual(ofKind('not-found'));
+      });
+    } else {
+      it('that has another ETag leaves it', async () => {
+        const key = keyFromText('deleted/other');
+        await expect(deleteAnother(key)).rejects.toEqual(ofKind('precondition-failed'));
+        expect(await read(store, key)).toEqual(body);
+      });
+    }
   });
 
   describe.each<PartDigest['algorithm']>(['md5', 'crc32'])(
@@ -426,6 +491,19 @@ export function objectStoreContract({
           etagMayBeMd5: false,
         });
         expect(whole.equals(await read(store, key))).toBe(true);
+      });
+
+      it('tells the length of each', async () => {
+        const key = partKey('lengths');
+        await store.completeNew(key, await upload(key));
+        for (const [index, { length }] of bodies.entries()) {
+          const asked = { partNumber: index + 1, ifMatch: wholeEtag };
+          expect(await store.headPart(key, asked)).toEqual({ bytes: length, parts: 2 });
+        }
+        const other = { partNumber: 1, ifMatch: md5Hex(whole) };
+        await expect(store.headPart(key, other)).rejects.toEqual(ofKind('precondition-failed'));
+        const beyond = { partNumber: 3, ifMatch: wholeEtag };
+        expect(await store.headPart(key, beyond)).toBeUndefined();
       });
 
       it('tells no CRC32 but the right ones', async () => {

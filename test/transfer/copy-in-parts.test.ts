@@ -64,7 +64,7 @@ const failed = (failure: object) => ({
   key: film,
   failure: expect.objectContaining({ at: NOW, ...failure }),
 });
-const exists = { kind: 'skipped-upload', key: film, detail: 'exists' };
+const exists = { kind: 'skipped-upload', key: film, detail: 'exists-differs' };
 
 describe('a large object', () => {
   it('is copied in parts of one version, each with its digest', async () => {
@@ -110,7 +110,7 @@ describe('a large object', () => {
 
   it('keeps its ETag when the source was made of the same parts', async () => {
     const stored = servers.source.bucket.put(film, { body: long, partBytes: MIN_PART_BYTES });
-    expect(await copyFilm()).toMatchObject({ etag: stored.etag });
+    expect(await copyFilm()).toMatchObject({ etag: stored.etag, detail: 'etag-parts' });
   });
 
   it('takes its metadata along', async () => {
@@ -149,7 +149,7 @@ describe('a large object', () => {
   });
 
   it('is held to the ETag that the MD5s of its parts make', async () => {
-    expect(await copyShort({}, 'md5')).toEqual(copied('etag-parts'));
+    expect(await copyShort({}, 'md5')).toEqual(copied('md5-parts'));
     expect(destination.requests.some(({ headers }) => headers.has('content-md5'))).toBe(true);
   });
 
@@ -340,6 +340,34 @@ describe('the completion', () => {
     expect(await copyShort()).toEqual(copied('found after a lost answer'));
   });
 
+  it('does not know the upload at the first request: nothing of ours can be there', async () => {
+    destination
+      .on('CompleteMultipartUpload')
+      .before(() => servers.destination.bucket.put(film, { body: short }))
+      .status(404, { code: 'NoSuchUpload' });
+    expect(await copyShort()).toEqual(failed({ code: 'NoSuchUpload', status: 404, attempts: 1 }));
+  });
+
+  it('loses the answer, and what is there is as long and of others', async () => {
+    destination
+      .on('CompleteMultipartUpload')
+      .before(() => servers.destination.bucket.put(film, { body: Buffer.alloc(short.length) }))
+      .loseAnswer()
+      .times(1);
+    expect(await copyShort()).toMatchObject({ kind: 'skipped-upload' });
+  });
+
+  it('fails inside a success after it has landed: the object is counted as copied', async () => {
+    destination
+      .on('CompleteMultipartUpload')
+      .alter((answer) => ({
+        ...answer,
+        body: Buffer.from('<Error><Code>InternalError</Code><Message>late</Message></Error>'),
+      }))
+      .times(1);
+    expect(await copyShort()).toEqual(copied('found after a lost answer'));
+  });
+
   it('loses the answer, and another client’s object is there', async () => {
     destination
       .on('CompleteMultipartUpload')
@@ -407,7 +435,8 @@ describe('the completion', () => {
 
   it('acknowledges a CRC32 that is not of these parts: the object has failed, loudly', async () => {
     alterCompletion(/<ChecksumCRC32>[^<]*</, '<ChecksumCRC32>AAAAAA==-1<');
-    expect(await copyShort()).toEqual(failed({ code: 'wrong-checksum', attempts: 1 }));
+    expect(await copyShort()).toEqual(failed({ code: 'wrong-checksum', attempts: 2 }));
+    expect(arrived()).toBeUndefined();
   });
 
   it.each([
@@ -475,8 +504,8 @@ describe('a part of more than all of the memory', () => {
 
   it.each<[PartProof, string]>([
     ['crc32', 'crc32-parts'],
-    ['md5', 'etag-parts'],
-    ['etag', 'etag-parts'],
+    ['md5', 'md5-parts'],
+    ['etag', 'md5-parts'],
     ['none', 'length-only'],
   ])('is read twice and passed on with its digest (%s)', async (proof, detail) => {
     expect(await copyPassing(proof)).toMatchObject({ kind: 'copied', detail });

@@ -6,9 +6,11 @@ import { hash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { keyFromText, type ObjectKey } from '../../src/object-key.ts';
 import { type GetOptions, type ObjectStore, StoreError } from '../../src/s3/object-store.ts';
+import { DEFAULT_POLICY } from '../../src/transfer/copy-policy.ts';
 import { MemoryBudget } from '../../src/transfer/memory-budget.ts';
 import { TIME_LIMITS } from '../../src/wire/connection.ts';
 import type { FaultRule, FaultScript } from '../support/fault-script.ts';
+import { probedPolicy } from './sound-store.ts';
 import { NOW, startSide, startTwoServers, type TwoServers } from './two-servers.ts';
 
 const lake = keyFromText('2019/lake.jpg');
@@ -46,7 +48,7 @@ describe.each([
     key: lake,
     failure: expect.objectContaining({ at: NOW, ...failure }),
   });
-  const exists = { kind: 'skipped-upload', key: lake, detail: 'exists' };
+  const exists = { kind: 'skipped-upload', key: lake, detail: 'exists-differs' };
 
   describe('an object', () => {
     it('is copied with one GET and one conditional PUT, proven by the ETag of the source', async () => {
@@ -119,7 +121,7 @@ describe.each([
     it('that the destination has already is skipped, also where it may not be looked at', async () => {
       servers.destination.bucket.put(lake, { body: others });
       destination.on('HEAD', lake).status(403, { code: 'AccessDenied' });
-      expect(await servers.copy(lake)).toEqual(exists);
+      expect(await servers.copy(lake)).toEqual({ ...exists, detail: 'exists' });
     });
 
     it('that the destination refuses as existing but does not show has failed: nothing is lost silently', async () => {
@@ -132,7 +134,58 @@ describe.each([
 
     it('that the destination has already is skipped although it is the same', async () => {
       servers.destination.bucket.put(lake, { body });
-      expect(await servers.copy(lake)).toEqual(exists);
+      expect(await servers.copy(lake)).toEqual({ ...exists, detail: 'exists-same' });
+    });
+
+    it('that the destination has as long, with an ETag that tells nothing, may be the same', async () => {
+      servers.destination.bucket.put(lake, { body });
+      destination.on('HEAD', lake).etag('0x8DA');
+      expect(await servers.copy(lake)).toEqual({ ...exists, detail: 'exists-same-length' });
+    });
+
+    it('that the destination has already is not looked at with --no-skip-detail, where nothing is lost by that', async () => {
+      const spared = { skipDetail: false };
+      servers.destination.bucket.put(lake, { body });
+      const keys = (['beside-folder', 'above-key'] as const).map((rule) => ({
+        rule,
+        handling: { kind: 'kept' as const },
+      }));
+      const probed = probedPolicy({ keys }, { skipDetail: false });
+      expect(await servers.copy(lake, { policy: probed })).toEqual({
+        ...exists,
+        detail: 'exists',
+      });
+      expect(destination.count('HEAD')).toBe(0);
+      // Of a destination that is not known to tell keys from folders.
+      const policy = { ...DEFAULT_POLICY, ...spared };
+      expect(await servers.copy(lake, { policy })).toEqual({ ...exists, detail: 'exists-same' });
+    });
+
+    it('whose key the destination keeps under another name is neither read nor written', async () => {
+      const lead = keyFromText('/lead');
+      servers.source.bucket.put(lead, { body });
+      const handling = { kind: 'alias' as const, sent: lead, of: keyFromText('lead') };
+      const policy = probedPolicy({ keys: [{ rule: 'leading-slash', handling }] });
+      expect(await servers.copy(lead, { policy })).toMatchObject({
+        kind: 'failed',
+        failure: {
+          code: 'key-not-kept',
+          side: 'destination',
+          attempts: 0,
+          message: expect.stringContaining('"/lead" as "lead"'),
+        },
+      });
+      expect(source.requests).toEqual([]);
+      expect(destination.requests).toEqual([]);
+    });
+
+    it('is looked for first with --if-exists head', async () => {
+      const policy = { ...DEFAULT_POLICY, ifExists: 'head' as const };
+      servers.destination.bucket.put(lake, { body: others });
+      expect(await servers.copy(lake, { policy })).toEqual({ ...exists, detail: 'exists' });
+      expect(source.requests).toEqual([]);
+      servers.destination.bucket.delete(lake);
+      expect(await servers.copy(lake, { policy })).toEqual(copied());
     });
   });
 

@@ -3,7 +3,12 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { MIN_PART_BYTES, type PartRange, planParts } from '../../src/transfer/part-plan.ts';
+import {
+  MIN_PART_BYTES,
+  type PartRange,
+  planParts,
+  planPartsOf,
+} from '../../src/transfer/part-plan.ts';
 
 const MIB = 1024 ** 2;
 const GIB = 1024 ** 3;
@@ -38,6 +43,17 @@ describe('at the border of 10,000 parts', () => {
     expect(parts.length).toBeLessThan(10_000);
     expect(parts[0]).toEqual({ partNumber: 1, first: 0, last: 17 * MIB - 1 });
   });
+});
+
+it.each([
+  [5 * GIB - 1, 320, MIN_PART_BYTES - 1],
+  [5 * GIB, 320, MIN_PART_BYTES],
+  [5 * GIB + 1, 321, 1],
+  [5 * TIB - 1, 9987, 230 * MIB - 1],
+  [5 * TIB, 9987, 230 * MIB],
+])('cuts %i bytes into %i parts, the last one of %i bytes', (bytes, count, last) => {
+  expect(lengths(bytes)).toHaveLength(count);
+  expect(lengths(bytes).at(-1)).toBe(last);
 });
 
 it('is never asked for an object without content', () => {
@@ -100,4 +116,28 @@ it('covers every byte once, in order, in equal parts but for the last one', () =
     ),
     { numRuns: 50 },
   );
+});
+
+describe('parts of given lengths', () => {
+  it('follow each other', () => {
+    expect(planPartsOf([7, 5, 1])).toEqual([
+      { partNumber: 1, first: 0, last: 6 },
+      { partNumber: 2, first: 7, last: 11 },
+      { partNumber: 3, first: 12, last: 12 },
+    ]);
+  });
+
+  it('are those that were planned, when they are planned again', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 5 * TIB }), (bytes) => {
+        const parts = planParts(bytes);
+        const again = planPartsOf(lengths(bytes));
+        return parts.every(({ first, last }, i) => {
+          const same = again[i];
+          return same?.first === first && same.last === last;
+        });
+      }),
+      { numRuns: 20 },
+    );
+  });
 });

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Decision, newCounters, type OutcomePage, type PlanPage } from '../../src/domain.ts';
 import { MigrateError } from '../../src/errors.ts';
 import { BEFORE_ALL, keyFromText, type ObjectKey } from '../../src/object-key.ts';
+import { DEFAULT_POLICY } from '../../src/transfer/copy-policy.ts';
 import { LocalCrew, type LocalCrewOptions } from '../../src/transfer/local-crew.ts';
 import { retryPolicy } from '../../src/transfer/retry.ts';
 import { Transfer } from '../../src/transfer/transfer.ts';
@@ -39,6 +40,7 @@ const stage = ({
     memoryBytes: 1024 ** 2,
     multipartThresholdBytes: 1024 ** 3,
     partBytes: undefined,
+    policy: DEFAULT_POLICY,
     retry: servers.retry,
     now: () => NOW,
     ...changes,

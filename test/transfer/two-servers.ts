@@ -10,6 +10,7 @@ import { ContentBuffers } from '../../src/transfer/content-buffers.ts';
 import type { CopyContext } from '../../src/transfer/copy-context.ts';
 import { copyLargeObject, copyObject } from '../../src/transfer/copy-object.ts';
 import { copyPart } from '../../src/transfer/copy-part.ts';
+import { DEFAULT_POLICY } from '../../src/transfer/copy-policy.ts';
 import { MemoryBudget } from '../../src/transfer/memory-budget.ts';
 import { PartBuffers } from '../../src/transfer/part-buffers.ts';
 import { MIN_PART_BYTES } from '../../src/transfer/part-plan.ts';
@@ -100,6 +101,7 @@ export class TwoServers {
       budget: new MemoryBudget(256 * 1024 ** 2),
       contentBuffers: new ContentBuffers(),
       partBuffers: new PartBuffers(),
+      policy: DEFAULT_POLICY,
       retry: this.retry,
       warn: (message) => this.warnings.push(message),
       multipartThresholdBytes: MIN_PART_BYTES,

@@ -1,0 +1,62 @@
+/**
+ * What the destination really does, found out before a run writes its first listed key, and what
+ * follows from it for every copy.
+ */
+import { randomBytes } from 'node:crypto';
+import { MigrateError } from './errors.ts';
+import type { ObjectKey } from './object-key.ts';
+import type { ObjectStore } from './s3/object-store.ts';
+import type { Capabilities } from './s3/probe/capabilities.ts';
+import { conditionProblem, describeCapabilities } from './s3/probe/capability-table.ts';
+import { probeDestination } from './s3/probe/probe.ts';
+import type { CopyPolicy } from './transfer/copy-policy.ts';
+
+export interface ProbedPolicyOptions {
+  readonly destination: ObjectStore;
+  readonly policy: CopyPolicy;
+  readonly probePrefix: ObjectKey;
+  readonly signal: AbortSignal;
+  /** Told the findings, in lines for the operator, as soon as they are there. */
+  readonly onFindings: (findings: Capabilities, lines: readonly string[]) => void;
+}
+
+/**
+ * @returns the policy with what is known now
+ * @throws MigrateError (3) when the destination would let objects be overwritten that are not to be; the
+ *   signal's reason when it was aborted meanwhile. What the probe has written is removed by then
+ */
+export async function probedPolicy({
+  destination,
+  policy,
+  probePrefix,
+  signal,
+  onFindings,
+}: ProbedPolicyOptions): Promise<CopyPolicy> {
+  const capabilities = await probeDestination(destination, {
+    prefix: probePrefix,
+    random: () => randomBytes(16).toString('hex'),
+    now: Date.now,
+    signal,
+  });
+  onFindings(capabilities, describeCapabilities(capabilities));
+  const problem = conditionProblem(capabilities);
+  if (problem !== undefined && policy.ifExists === 'skip') {
+    throw new MigrateError(problem.message, {
+      exitCode: 3,
+      hint: `${problem.hint} No listed key was written. Choices: --if-exists head looks before each write, and overwrites what a client writes in the moment between; --if-exists overwrite overwrites everything listed.`,
+    });
+  }
+  return { ...policy, capabilities };
+}
+
+/** Whether writes go without a condition: as asked, or after a look where the destination knows none. */
+export function overwrites({ ifExists, capabilities }: CopyPolicy): boolean {
+  switch (ifExists) {
+    case 'skip':
+      return false;
+    case 'head':
+      return capabilities === undefined || conditionProblem(capabilities) !== undefined;
+    case 'overwrite':
+      return true;
+  }
+}
