@@ -40,7 +40,9 @@ describe('a run', () => {
     const { exitCode, stderr } = await migration.run();
 
     expect(exitCode).toBe(0);
-    const findings = stderr.split('\n').filter((line) => /^s3migrate: destination: /.test(line));
+    const findings = stderr
+      .split('\n')
+      .filter((line) => line.startsWith('s3migrate: destination: '));
     expect(findings.map((line) => line.split(': ')[2])).toEqual([
       'conditions',
       'digests',
