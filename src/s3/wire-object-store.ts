@@ -70,7 +70,7 @@ const DIGEST_HEADERS = {
   crc32: 'x-amz-checksum-crc32',
 } as const satisfies Record<ContentDigest['algorithm'], string>;
 /** Asks for the checksums of the whole content that the store has; others pass over it. */
-const WITH_CHECKSUMS: Header = ['x-amz-checksum-mode', 'ENABLED'];
+const WITH_CHECKSUMS: readonly Header[] = [['x-amz-checksum-mode', 'ENABLED']];
 
 const collectDocument = (): BodyReceiver => ({ kind: 'collect', limit: MAX_DOCUMENT_BYTES });
 
@@ -117,7 +117,7 @@ export class WireObjectStore implements ObjectStore {
     const { head } = await this.#call({
       method: 'HEAD',
       path: this.#path(key),
-      headers: [WITH_CHECKSUMS],
+      headers: WITH_CHECKSUMS,
       repeatable: true,
     });
     return objectHead(head, lengthTold(head));
@@ -143,10 +143,7 @@ export class WireObjectStore implements ObjectStore {
   }
 
   async get(key: ObjectKey, { range, ifMatch, receive }: GetOptions): Promise<GetResult> {
-    const headers: Header[] = [
-      range === undefined ? WITH_CHECKSUMS : ['range', `bytes=${range.first}-${range.last}`],
-    ];
-    if (ifMatch !== undefined) headers.push(['if-match', quoted(ifMatch)]);
+    const headers = headersOfGet(range, ifMatch);
     let object: ObjectHead | undefined;
     let body: Buffer | undefined;
     const receiverFor = (receiving: Receiving): BodyReceiver => {
@@ -385,6 +382,18 @@ function isSuccess(head: ResponseHead): boolean {
 
 function isHtml(head: ResponseHead): boolean {
   return head.headers.get('content-type')?.startsWith('text/html') === true;
+}
+
+/** Nearly every GET has the very same ones, which the signature then need not look at again. */
+function headersOfGet(
+  range: ByteRange | undefined,
+  ifMatch: string | undefined,
+): readonly Header[] {
+  if (range === undefined && ifMatch === undefined) return WITH_CHECKSUMS;
+  const headers: Header[] =
+    range === undefined ? [...WITH_CHECKSUMS] : [['range', `bytes=${range.first}-${range.last}`]];
+  if (ifMatch !== undefined) headers.push(['if-match', quoted(ifMatch)]);
+  return headers;
 }
 
 function wholeObject(head: ResponseHead): ObjectHead {

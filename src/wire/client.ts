@@ -61,6 +61,7 @@ export interface SignedRequest {
 /** A kept connection older than this is not trusted with a request: common servers close after 5 s. */
 const MAX_IDLE_MS = 4_000;
 const WATCH_EVERY_MS = 500;
+const NO_HEADERS: readonly Header[] = [];
 /** Differences of the clocks below this are left alone: stores take 15 minutes, and Date counts whole seconds. */
 const SKEW_TOLERANCE_MS = 60_000;
 
@@ -188,20 +189,18 @@ export class WireClient {
         ? this.#authority
         : authority(this.#options.endpoint, request.host);
     const query = canonicalQuery(request.query ?? []);
-    const headers = request.headers ?? [];
     const payloadHash =
       request.payloadHash ?? (request.body === undefined ? EMPTY_PAYLOAD : UNSIGNED_PAYLOAD);
-    const added = this.#signer.sign(
-      { method: request.method, path: request.path, query, host, headers, payloadHash },
+    const { method, path, headers = NO_HEADERS } = request;
+    const lines = this.#signer.sign(
+      { method, path, query, host, headers, payloadHash },
       Date.now() + this.#clockOffsetMs,
     );
-    const target = query === '' ? request.path : `${request.path}?${query}`;
-    let head = `${request.method} ${target} HTTP/1.1\r\nhost: ${host}\r\n`;
-    for (const [name, value] of headers) head += `${name}: ${value}\r\n`;
-    for (const [name, value] of added) head += `${name}: ${value}\r\n`;
-    if (request.body !== undefined) head += `content-length: ${request.body.length}\r\n`;
-    else if (request.method === 'PUT' || request.method === 'POST') head += 'content-length: 0\r\n';
-    return `${head}\r\n`;
+    const target = query === '' ? path : `${path}?${query}`;
+    const head = `${method} ${target} HTTP/1.1\r\n${lines}`;
+    if (request.body !== undefined) return `${head}content-length: ${request.body.length}\r\n\r\n`;
+    const hasBody = method === 'PUT' || method === 'POST';
+    return hasBody ? `${head}content-length: 0\r\n\r\n` : `${head}\r\n`;
   }
 
   /** @returns whether the clock was set anew, so that the refused request is worth another try */

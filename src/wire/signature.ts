@@ -38,13 +38,28 @@ export interface RequestToSign {
   readonly payloadHash: string;
 }
 
+/** The headers of a request, as far as they do not depend on what it asks for. */
+interface SignedHeaders {
+  readonly headers: readonly Header[];
+  readonly second: number;
+  readonly host: string;
+  readonly payloadHash: string;
+  /** The end of the canonical request, from its headers on. */
+  readonly canonical: string;
+  /** The header lines up to where the signature goes. */
+  readonly lines: string;
+}
+
 export class Signer {
   readonly #credentials: Credentials;
   readonly #region: string;
   #second = -1;
   #timestamp = '';
   #scope = '';
+  /** What is signed before the request's hash; the same for a second. */
+  #stringStart = '';
   #signingKey = new HmacSha256(Buffer.alloc(0));
+  #last: SignedHeaders | undefined;
 
   constructor(credentials: Credentials, region: string) {
     this.#credentials = credentials;
@@ -52,36 +67,55 @@ export class Signer {
   }
 
   /**
+   * @param request - where many in a row have the very same `headers`, those are put in order once
    * @param atMs the request's time as the server sees it, in ms since the epoch
-   * @returns the headers to send besides those given: x-amz-date, x-amz-content-sha256,
-   *   x-amz-security-token when there is one, authorization
+   * @returns the header lines of the request, each ended by CRLF: host, those given, x-amz-content-sha256,
+   *   x-amz-date, x-amz-security-token when there is one, authorization
    */
-  sign(request: RequestToSign, atMs: number): Header[] {
+  sign(request: RequestToSign, atMs: number): string {
     this.#turnTo(Math.floor(atMs / 1000));
-    const added: Header[] = [
-      ['x-amz-content-sha256', request.payloadHash],
-      ['x-amz-date', this.#timestamp],
-    ];
-    if (this.#credentials.sessionToken !== undefined) {
-      added.push(['x-amz-security-token', this.#credentials.sessionToken]);
+    const headers = this.#headersOf(request);
+    const canonicalRequest = `${request.method}\n${request.path}\n${request.query}\n${headers.canonical}`;
+    const signature = this.#signingKey.hex(this.#stringStart + sha256Hex(canonicalRequest));
+    return `${headers.lines}${signature}\r\n`;
+  }
+
+  #headersOf({ headers, host, payloadHash }: RequestToSign): SignedHeaders {
+    const last = this.#last;
+    if (
+      last?.headers === headers &&
+      last.second === this.#second &&
+      last.host === host &&
+      last.payloadHash === payloadHash
+    ) {
+      return last;
     }
-    const signed: Header[] = [['host', request.host]];
-    for (const header of request.headers) insertByName(signed, header);
-    for (const header of added) insertByName(signed, header);
-    let canonicalHeaders = '';
-    let signedHeaders = '';
-    for (const [name, value] of signed) {
-      canonicalHeaders += `${name}:${canonicalValue(value)}\n`;
-      signedHeaders += signedHeaders === '' ? name : `;${name}`;
+    const sorted: Header[] = [['host', host]];
+    let lines = `host: ${host}\r\n`;
+    const add = (header: Header): void => {
+      insertByName(sorted, header);
+      lines += `${header[0]}: ${header[1]}\r\n`;
+    };
+    headers.forEach(add);
+    add(['x-amz-content-sha256', payloadHash]);
+    add(['x-amz-date', this.#timestamp]);
+    const { accessKey, sessionToken } = this.#credentials;
+    if (sessionToken !== undefined) add(['x-amz-security-token', sessionToken]);
+    let canonical = '';
+    let names = '';
+    for (const [name, value] of sorted) {
+      canonical += `${name}:${canonicalValue(value)}\n`;
+      names += names === '' ? name : `;${name}`;
     }
-    const canonicalRequest = `${request.method}\n${request.path}\n${request.query}\n${canonicalHeaders}\n${signedHeaders}\n${request.payloadHash}`;
-    const stringToSign = `AWS4-HMAC-SHA256\n${this.#timestamp}\n${this.#scope}\n${sha256Hex(canonicalRequest)}`;
-    const signature = this.#signingKey.hex(stringToSign);
-    added.push([
-      'authorization',
-      `AWS4-HMAC-SHA256 Credential=${this.#credentials.accessKey}/${this.#scope}, SignedHeaders=${signedHeaders}, Signature=${signature}`,
-    ]);
-    return added;
+    this.#last = {
+      headers,
+      second: this.#second,
+      host,
+      payloadHash,
+      canonical: `${canonical}\n${names}\n${payloadHash}`,
+      lines: `${lines}authorization: AWS4-HMAC-SHA256 Credential=${accessKey}/${this.#scope}, SignedHeaders=${names}, Signature=`,
+    };
+    return this.#last;
   }
 
   #turnTo(second: number): void {
@@ -91,6 +125,7 @@ export class Signer {
     this.#timestamp = `${iso.slice(0, 19).replace(/[-:]/g, '')}Z`;
     const day = this.#timestamp.slice(0, 8);
     const scope = `${day}/${this.#region}/s3/aws4_request`;
+    this.#stringStart = `AWS4-HMAC-SHA256\n${this.#timestamp}\n${scope}\n`;
     if (scope === this.#scope) return;
     this.#scope = scope;
     const dayKey = hmac(`AWS4${this.#credentials.secret}`, day);
