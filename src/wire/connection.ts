@@ -621,7 +621,7 @@ export class Connection {
         exchange.received += content.length;
         // The first piece lies in the buffer that all connections share; TLS brings each in one of its own.
         const shared = this.#endpoint.tls === undefined && this.#readInto === sharedReadBuffer;
-        const own = shared ? Buffer.from(content) : content;
+        const own = shared ? copyInto(receiver.passage, content) : content;
         const more = exchange.received < receiver.passage.length;
         // Not after the last piece: nobody would resume the connection for the next exchange.
         if (!receiver.passage.take(own) && more && this.#endpoint.tls !== undefined) {
@@ -705,6 +705,13 @@ export class Connection {
     this.#socket.destroy();
     this.onClosed();
   }
+}
+
+/** The passage's own memory, where it is free: 64 KiB allocated anew for each object cost more than to copy them. */
+function copyInto(passage: Passage, content: Buffer): Buffer {
+  if (passage.full) return Buffer.from(content);
+  content.copy(passage.buffer);
+  return passage.buffer.subarray(0, content.length);
 }
 
 /** Shows an `into` receiver what has arrived in its buffer. */
