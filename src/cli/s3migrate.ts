@@ -89,16 +89,16 @@ function commands(end: (code: ExitCode) => void): Command {
   });
 
   const probing = inherited(program, 'probe').description(
-    "Finds out what a bucket's store does with what a migration relies upon, by small writes that it removes.",
+    'Finds out what stores do with what a migration relies upon, by small writes that it removes. Give one bucket (--url), or one or both sides of a migration: its source is only read.',
   );
   for (const option of PROBE_FLAGS) probing.addOption(option);
   probing.allowExcessArguments(false).action(async (raw: RawOptions) => {
-    const { probeBucket } = await import('./probe.ts');
-    end(await probeBucket(raw));
+    const { probeBuckets } = await import('./probe.ts');
+    end(await probeBuckets(raw));
   });
 
   const verifying = inherited(program, 'verify').description(
-    'Compares what the lists name on both sides, and writes what differs to a sorted verify.log.',
+    'Compares what the lists name on both sides, or all that both buckets list, and writes what differs to a sorted verify.log.',
   );
   for (const option of VERIFY_FLAGS) verifying.addOption(option);
   verifying.addHelpText('after', VERIFY_HELP).action(async (raw: RawOptions) => {
@@ -170,14 +170,16 @@ function flag(flags: string, description: string): Option {
   return new Option(flags, description).env(environmentName(name));
 }
 
-/** One side's flags; the same meanings under two prefixes. */
-function sideFlags(prefix: 'src' | 'dest', side: string): Option[] {
+/** Behind the description of a flag that its command cannot do without. */
+const MANDATORY = '; mandatory';
+
+/** The flags of one side's bucket; the same meanings under two prefixes. */
+function sideFlags(prefix: 'src' | 'dest', side: string, need: typeof MANDATORY | ''): Option[] {
   return [
-    flag(`--${prefix}-url <url>`, `URL of the ${side} S3 endpoint; mandatory`),
-    flag(`--${prefix}-bucket <name>`, `name of the ${side} bucket; mandatory`),
-    flag(`--${prefix}-key <key>`, `access key for the ${side} bucket; mandatory`),
-    flag(`--${prefix}-secret <secret>`, `secret key for the ${side} bucket; mandatory`),
-    flag(`--${prefix}-folder <folder>`, `folder with the list files of the ${side}; mandatory`),
+    flag(`--${prefix}-url <url>`, `URL of the ${side} S3 endpoint${need}`),
+    flag(`--${prefix}-bucket <name>`, `name of the ${side} bucket${need}`),
+    flag(`--${prefix}-key <key>`, `access key for the ${side} bucket${need}`),
+    flag(`--${prefix}-secret <secret>`, `secret key for the ${side} bucket${need}`),
     flag(`--${prefix}-session-token <token>`, `session token of temporary ${side} credentials`),
     flag(
       `--${prefix}-region <region>`,
@@ -192,12 +194,18 @@ function sideFlags(prefix: 'src' | 'dest', side: string): Option[] {
   ];
 }
 
+function listsFlag(prefix: 'src' | 'dest', side: string, need: string): Option {
+  return flag(`--${prefix}-folder <folder>`, `folder with the list files of the ${side}${need}`);
+}
+
 /** With one dash, as s3find takes it. */
 const SINGLE_DASH_FLAGS = ['csv'];
 
 const MIGRATE_FLAGS: readonly Option[] = [
-  ...sideFlags('src', 'source'),
-  ...sideFlags('dest', 'destination'),
+  ...sideFlags('src', 'source', MANDATORY),
+  listsFlag('src', 'source', MANDATORY),
+  ...sideFlags('dest', 'destination', MANDATORY),
+  listsFlag('dest', 'destination', MANDATORY),
   flag('--threads <number>', 'objects copied at once, 1 to 4096').default('64'),
   flag('--cores <number>', 'threads that copy; default: as many as this host has cores'),
   flag('--hash-count <number>', 'hosts that share this migration').default('1'),
@@ -237,7 +245,7 @@ const MIGRATE_FLAGS: readonly Option[] = [
   flag('--probe-prefix <prefix>', 'below it the destination is probed at each start').default(
     DEFAULT_PROBE_PREFIX,
   ),
-  flag('--memory <size>', 'object content held in memory at once; default: 96MiB a core'),
+  flag('--memory <size>', 'object content held in memory at once; default: 64MiB a core'),
   flag(
     '--ahead-disk <size>',
     'disk for what is finished behind a slow object before the run waits for it',
@@ -245,36 +253,50 @@ const MIGRATE_FLAGS: readonly Option[] = [
 ];
 
 /** Of the commands for one bucket. */
-const BUCKET_FLAGS: readonly Option[] = [
-  flag('--url <url>', 'URL of the S3 endpoint; mandatory'),
-  flag('--bucket <name>', 'name of the bucket; mandatory'),
-  flag('--key <key>', 'access key; mandatory'),
-  flag('--secret <secret>', 'secret key; mandatory'),
-  flag('--session-token <token>', 'session token of temporary credentials'),
-  flag('--region <region>', 'default: told by the host name or the bucket, else us-east-1'),
-  flag('--addressing <style>', 'path or virtual; default: virtual for AWS, path otherwise'),
-  flag('--ca-file <file>', 'PEM certificates to trust'),
-  flag('--insecure', 'do not verify the certificate'),
-];
+function bucketFlags(need: typeof MANDATORY | ''): Option[] {
+  return [
+    flag('--url <url>', `URL of the S3 endpoint${need}`),
+    flag('--bucket <name>', `name of the bucket${need}`),
+    flag('--key <key>', `access key${need}`),
+    flag('--secret <secret>', `secret key${need}`),
+    flag('--session-token <token>', 'session token of temporary credentials'),
+    flag('--region <region>', 'default: told by the host name or the bucket, else us-east-1'),
+    flag('--addressing <style>', 'path or virtual; default: virtual for AWS, path otherwise'),
+    flag('--ca-file <file>', 'PEM certificates to trust'),
+    flag('--insecure', 'do not verify the certificate'),
+  ];
+}
+
+const PREFIX_FLAG = flag(
+  '--prefix <prefix>',
+  'list only keys that begin with it, written as migrate.log writes keys',
+);
 
 const LIST_FLAGS: readonly Option[] = [
-  ...BUCKET_FLAGS,
-  flag('--prefix <prefix>', 'only keys that begin with it, written as migrate.log writes keys'),
+  ...bucketFlags(MANDATORY),
+  PREFIX_FLAG,
   flag('--csv', 'write .csv lists with size, etag and last_modified instead of plain ones'),
 ];
 
 const PROBE_FLAGS: readonly Option[] = [
-  ...BUCKET_FLAGS,
+  ...bucketFlags(''),
+  ...sideFlags('src', 'source', ''),
+  ...sideFlags('dest', 'destination', ''),
   flag('--probe-prefix <prefix>', 'below it the probe writes, and removes what it wrote').default(
     DEFAULT_PROBE_PREFIX,
   ),
-  flag('--read-only', 'write nothing: find out what a source tells'),
+  flag('--read-only', 'write nothing, as to a source: find out what reading tells'),
   flag('--json', 'print the findings as one line of JSON'),
 ];
 
+const LISTED_ITSELF = '; without both it lists both buckets itself';
+
 const VERIFY_FLAGS: readonly Option[] = [
-  ...sideFlags('src', 'source'),
-  ...sideFlags('dest', 'destination'),
+  ...sideFlags('src', 'source', MANDATORY),
+  listsFlag('src', 'source', LISTED_ITSELF),
+  ...sideFlags('dest', 'destination', MANDATORY),
+  listsFlag('dest', 'destination', LISTED_ITSELF),
+  PREFIX_FLAG,
   flag('--metadata', 'compare headers, user metadata and tags too'),
   flag(
     '--content <share>',
