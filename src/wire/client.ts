@@ -100,10 +100,7 @@ export class WireClient {
    * @throws WireError; also with answers that have error statuses the promise is fulfilled
    */
   exchange(request: SignedRequest): Promise<Answer> {
-    return this.#exchangeOnce(request).then((answer) => {
-      if (answer.head.status !== 403 || !this.#correctClock(answer.head)) return answer;
-      return request.body instanceof Passage ? answer : this.#exchangeOnce(request);
-    });
+    return this.#exchange(request, 'clock-may-be-wrong');
   }
 
   /** Ends all connections; exchanges under way, and any asked for later, are rejected with `aborted`. */
@@ -114,41 +111,52 @@ export class WireClient {
     this.#idle.length = 0;
   }
 
-  // Chains of `then` instead of async functions: this runs twice for every object.
-  #exchangeOnce(request: SignedRequest): Promise<Answer> {
+  // One `then` and no async function: this runs twice for every object.
+  #exchange(
+    request: SignedRequest,
+    clock: 'clock-may-be-wrong' | 'clock-is-corrected',
+  ): Promise<Answer> {
+    const { body, repeatable, firstByteMs } = request;
     const exchange: ExchangeRequest = {
       method: request.method,
       head: this.#signedHead(request),
-      body: request.body,
-      limits:
-        request.firstByteMs === undefined
-          ? this.#limits
-          : patient(this.#limits, request.firstByteMs),
+      body,
+      limits: firstByteMs === undefined ? this.#limits : patient(this.#limits, firstByteMs),
       receive: request.receive,
     };
-    const kept = this.#takeIdle();
-    if (kept === undefined) return this.#onFresh(exchange);
     // What has passed through cannot be sent again.
-    if (!request.repeatable || request.body instanceof Passage) return this.#on(kept, exchange);
-    return this.#on(kept, exchange).catch((error: unknown) => {
-      if (!(error instanceof WireError && error.stale)) throw error;
-      return this.#onFresh(exchange);
+    const isPassage = body instanceof Passage;
+    const kept = this.#takeIdle();
+    const onAnswer = (answer: Answer): Answer | Promise<Answer> => {
+      const refused = answer.head.status === 403 && clock === 'clock-may-be-wrong';
+      if (!refused || !this.#correctClock(answer.head) || isPassage) return answer;
+      return this.#exchange(request, 'clock-is-corrected');
+    };
+    return this.#on(kept, exchange, onAnswer, (error) => {
+      const isStale = error instanceof WireError && error.stale;
+      if (kept === undefined || !repeatable || isPassage || !isStale) throw error;
+      return this.#on(undefined, exchange, onAnswer, rethrow);
     });
   }
 
-  #onFresh(exchange: ExchangeRequest): Promise<Answer> {
-    if (!this.#closed) return this.#on(this.#connect(), exchange);
-    // What fills it would wait for ever to be asked for more.
-    if (exchange.body instanceof Passage) exchange.body.breakByWriter();
-    const options = { sent: false, stale: false };
-    return Promise.reject(new WireError('aborted', 'the client was closed', options));
-  }
-
-  #on(connection: Connection, exchange: ExchangeRequest): Promise<Answer> {
+  /** @param kept - where it goes; over a connection of its own when undefined */
+  #on(
+    kept: Connection | undefined,
+    exchange: ExchangeRequest,
+    onAnswer: (answer: Answer) => Answer | Promise<Answer>,
+    onError: (error: unknown) => Promise<Answer>,
+  ): Promise<Answer> {
+    if (kept === undefined && this.#closed) {
+      // What fills it would wait for ever to be asked for more.
+      if (exchange.body instanceof Passage) exchange.body.breakByWriter();
+      const options = { sent: false, stale: false };
+      return Promise.reject(new WireError('aborted', 'the client was closed', options));
+    }
+    const connection = kept ?? this.#connect();
     return connection.exchange(exchange, performance.now()).then((answer) => {
       if (!connection.closed) this.#idle.push({ connection, since: performance.now() });
-      return answer;
-    });
+      return onAnswer(answer);
+    }, onError);
   }
 
   #takeIdle(): Connection | undefined {
@@ -212,6 +220,10 @@ export class WireClient {
     this.#clockOffsetMs = offset;
     return true;
   }
+}
+
+function rethrow(error: unknown): never {
+  throw error;
 }
 
 /** S3 sends a blank now and then while it puts parts together: that is too little for any least throughput. */
