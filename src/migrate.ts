@@ -10,7 +10,7 @@ import { type Counters, Decision, newCounters, type PlanPage } from './domain.ts
 import type { MigrateError } from './errors.ts';
 import { BEFORE_ALL, displayKey, type ObjectKey } from './object-key.ts';
 import { plan } from './plan/plan.ts';
-import { overwrites, probedPolicy } from './probed-policy.ts';
+import { probedPolicy, unconditionalWrites } from './probed-policy.ts';
 import { prepareLogFolder } from './record/disk.ts';
 import {
   openRunFolder,
@@ -32,7 +32,7 @@ import {
   stopping,
 } from './run-inputs.ts';
 import { type OpenBuckets, openBuckets } from './s3/open-store.ts';
-import { WireObjectStore } from './s3/wire-object-store.ts';
+import { type ConditionalWrite, WireObjectStore } from './s3/wire-object-store.ts';
 import type { CopyPolicy } from './transfer/copy-policy.ts';
 import type { Crew, CrewEvents } from './transfer/crew.ts';
 import { LocalCrew } from './transfer/local-crew.ts';
@@ -99,7 +99,8 @@ export async function migrate(
     if (folder.state === 'complete') return await tellComplete(folder, options, surroundings);
     const policy = await probe({ options, surroundings, stores, folder });
     if (policy === undefined) return interruptedAtStart(signal);
-    const writing = overwrites(policy) ? withoutCondition(stores) : stores;
+    const unconditional = unconditionalWrites(policy);
+    const writing = unconditional.length > 0 ? withoutCondition(stores, unconditional) : stores;
     try {
       return await run({ options, surroundings, lists, stores: writing, folder, policy });
     } finally {
@@ -111,13 +112,22 @@ export async function migrate(
 }
 
 /** The caller closes the new destination. */
-function withoutCondition({ source, settled }: OpenBuckets): OpenBuckets {
-  const destination = { ...settled.destination, overwrite: true };
+function withoutCondition(
+  { source, settled }: OpenBuckets,
+  unconditional: readonly ConditionalWrite[],
+): OpenBuckets {
+  const destination = { ...settled.destination, unconditional };
   return {
     source,
     destination: new WireObjectStore(destination),
     settled: { source: settled.source, destination },
   };
+}
+
+/** For the summary. */
+function unconditionalAs(policy: CopyPolicy): 'head' | 'overwrite' | undefined {
+  const { ifExists } = policy;
+  return ifExists !== 'skip' && unconditionalWrites(policy).length > 0 ? ifExists : undefined;
 }
 
 interface Opened {
@@ -222,7 +232,7 @@ async function run({
       elapsedMs: performance.now() - beganMs,
       failures: failures.digest(),
       logFolder: options.logFolder,
-      unconditional: overwrites(policy) && policy.ifExists !== 'skip' ? policy.ifExists : undefined,
+      unconditional: unconditionalAs(policy),
       earlier: earlierWork(folder, options.startAfter),
     }),
   );

@@ -9,6 +9,7 @@ import type { ObjectStore } from './s3/object-store.ts';
 import type { Capabilities } from './s3/probe/capabilities.ts';
 import { conditionProblem, describeCapabilities } from './s3/probe/capability-table.ts';
 import { probeDestination } from './s3/probe/probe.ts';
+import { CONDITIONAL_WRITES, type ConditionalWrite } from './s3/wire-object-store.ts';
 import type { CopyPolicy } from './transfer/copy-policy.ts';
 
 export interface ProbedPolicyOptions {
@@ -49,14 +50,24 @@ export async function probedPolicy({
   return { ...policy, capabilities };
 }
 
-/** Whether writes go without a condition: as asked, or after a look where the destination knows none. */
-export function overwrites({ ifExists, capabilities }: CopyPolicy): boolean {
+const FINDING_OF = {
+  PutObject: 'putCondition',
+  CompleteMultipartUpload: 'completeCondition',
+} as const satisfies Record<ConditionalWrite, keyof Capabilities>;
+
+/** The writes that go without a condition: as asked, or after a look where the destination knows none. */
+export function unconditionalWrites({
+  ifExists,
+  capabilities,
+}: CopyPolicy): readonly ConditionalWrite[] {
   switch (ifExists) {
     case 'skip':
-      return false;
+      return [];
     case 'head':
-      return capabilities === undefined || conditionProblem(capabilities) !== undefined;
+      return CONDITIONAL_WRITES.filter(
+        (write) => capabilities?.[FINDING_OF[write]].kind !== 'honoured',
+      );
     case 'overwrite':
-      return true;
+      return CONDITIONAL_WRITES;
   }
 }

@@ -14,6 +14,8 @@ export interface RunInputs {
   /** Folders of list files. */
   readonly sourceLists: string;
   readonly destinationLists: string;
+  /** Whether the source's lists may be without keys; by default they must have some. */
+  readonly sourceMayBeEmpty?: boolean;
   readonly shard: ShardOptions;
 }
 
@@ -38,11 +40,15 @@ export interface Lists {
  * @throws MigrateError (2) when a folder cannot be used
  */
 export async function openLists(
-  { sourceLists, destinationLists, shard }: RunInputs,
+  { sourceLists, destinationLists, sourceMayBeEmpty = false, shard }: RunInputs,
   signal: AbortSignal,
 ): Promise<Lists | undefined> {
   try {
-    const source = await openListFolder(sourceLists, { side: 'source', signal });
+    const source = await openListFolder(sourceLists, {
+      side: 'source',
+      mayBeEmpty: sourceMayBeEmpty,
+      signal,
+    });
     const destination = await openListFolder(destinationLists, { side: 'destination', signal });
     const owns = shard.count === 1 ? undefined : await createShard(shard);
     return { source, destination, owns };
@@ -53,19 +59,27 @@ export async function openLists(
 }
 
 /** What must be the same for a log folder to be continued, by the names it is told by. */
-export function identityOf(
-  { source, destination, shard }: RunInputs,
-  lists: Lists,
-): Record<string, string> {
+export function identityOf(inputs: RunInputs, lists: Lists): Record<string, string> {
+  const { shard } = inputs;
+  return {
+    ...placesOf(inputs),
+    'source lists': lists.source.fingerprint,
+    'destination lists': lists.destination.fingerprint,
+    'hash-count': String(shard.count),
+    'hash-value': String(shard.value),
+  };
+}
+
+/** Both buckets, by the names of their flags. */
+export function placesOf({
+  source,
+  destination,
+}: Pick<RunInputs, 'source' | 'destination'>): Record<string, string> {
   return {
     'src-url': urlOf(source),
     'src-bucket': source.bucket,
     'dest-url': urlOf(destination),
     'dest-bucket': destination.bucket,
-    'source lists': lists.source.fingerprint,
-    'destination lists': lists.destination.fingerprint,
-    'hash-count': String(shard.count),
-    'hash-value': String(shard.value),
   };
 }
 

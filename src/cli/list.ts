@@ -4,6 +4,7 @@
 import type { ExitCode } from '../errors.ts';
 import { createListWriter, type ListSummary, type ListWriter } from '../lists/list-writer.ts';
 import {
+  BEFORE_ALL,
   displayKey,
   displayText,
   keyFromText,
@@ -12,7 +13,7 @@ import {
 } from '../object-key.ts';
 import { cutToColumns } from '../report/progress-line.ts';
 import { type ListedObject, listObjects } from '../s3/listing.ts';
-import { type BucketAddress, openBucket } from '../s3/open-store.ts';
+import { type BucketAddress, type OpenBucket, openBucket } from '../s3/open-store.ts';
 import { bucketAddress, type RawOptions, requireFlags, usageError } from './options.ts';
 import { exitCodeOf, watchSignals } from './signals.ts';
 
@@ -27,24 +28,19 @@ export async function listBucket(folder: string, raw: RawOptions): Promise<ExitC
   requireFlags(raw, ['url', 'bucket', 'key', 'secret']);
   const address = bucketAddress(raw, { prefix: '-', side: 'bucket' });
   const prefix = prefixOf(raw);
-  const opened = await openBucket(address);
-  opened.store.close();
-  const csv = raw['csv'] === true;
-  const writer = await createListWriter({
-    folder,
-    ...(csv && { csv: { columns: ['size', 'etag', 'last_modified'] } }),
-  });
+  const { store, settled } = await openBucket(address);
+  store.close();
   const interruption = watchSignals();
+  const progress = newListingProgress();
   try {
-    const { region, addressing } = opened;
-    await writeListing(
-      { ...address, region, addressing, prefix, signal: interruption.signal },
-      writer,
+    const { signal } = interruption;
+    const task = { bucket: settled, prefix, folder, csv: raw['csv'] === true, signal };
+    const summary = await withProgressLine(
+      () => `obj=${progress.listed} ${displayKey(progress.last)}`,
+      () => writeLists(task, progress),
     );
-    if (interruption.signal.aborted) throw interruption.signal.reason;
-    return summarise(await writer.finish(), address, folder);
+    return summarise(summary, address, folder);
   } catch (error) {
-    await writer.discard();
     if (!interruption.signal.aborted) throw error;
     process.stderr.write(
       's3migrate: interrupted; no list was written. Give the same command again.\n',
@@ -55,7 +51,8 @@ export async function listBucket(folder: string, raw: RawOptions): Promise<ExitC
   }
 }
 
-function prefixOf(raw: RawOptions): ObjectKey {
+/** @throws MigrateError (2) for a malformed escape; no prefix is an empty one */
+export function prefixOf(raw: RawOptions): ObjectKey {
   const given = String(raw['prefix'] ?? '');
   const prefix = unescapeKey(keyFromText(given));
   if (prefix !== undefined) return prefix;
@@ -65,13 +62,60 @@ function prefixOf(raw: RawOptions): ObjectKey {
   );
 }
 
-async function writeListing(
-  options: Parameters<typeof listObjects>[0],
-  writer: ListWriter,
-): Promise<void> {
-  let listed = 0;
-  let last = '' as ObjectKey;
-  const line = (): string => `obj=${listed} ${displayKey(last)}`;
+export interface ListingTask {
+  /** Of a bucket that was opened. */
+  readonly bucket: OpenBucket['settled'];
+  /** Only keys that begin with it. */
+  readonly prefix: ObjectKey;
+  /** New or empty. */
+  readonly folder: string;
+  /** `.csv` lists, with all that a listing tells. */
+  readonly csv: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** How far a listing has come. */
+export interface ListingProgress {
+  listed: number;
+  last: ObjectKey;
+}
+
+export function newListingProgress(): ListingProgress {
+  return { listed: 0, last: BEFORE_ALL };
+}
+
+/**
+ * Lists a bucket into a folder: all of it, or nothing when it fails or is interrupted.
+ *
+ * @param progress kept up to date
+ * @throws the signal's reason; MigrateError (2) when the folder is not empty, (3) when the bucket cannot be
+ *   listed or a list not be written
+ */
+export async function writeLists(
+  { bucket, prefix, folder, csv, signal }: ListingTask,
+  progress: ListingProgress,
+): Promise<ListSummary> {
+  const writer = await createListWriter({
+    folder,
+    ...(csv && { csv: { columns: ['size', 'etag', 'last_modified'] } }),
+  });
+  try {
+    for await (const objects of listObjects({ ...bucket, prefix, signal })) {
+      await writer.append(rowsOf(objects));
+      progress.listed += objects.length;
+      progress.last = objects.at(-1)?.key ?? progress.last;
+    }
+    signal.throwIfAborted();
+    return await writer.finish();
+  } catch (error) {
+    await writer.discard();
+    signal.throwIfAborted();
+    throw error;
+  }
+}
+
+/** Does the work under a line on the terminal, drawn anew a few times a second and taken away at the end. */
+export async function withProgressLine<T>(line: () => string, work: () => Promise<T>): Promise<T> {
   const progress = setInterval(() => {
     if (process.stderr.isTTY) {
       process.stderr.write(`\r\x1b[K${cutToColumns(line(), process.stderr.columns - 1)}`);
@@ -79,11 +123,7 @@ async function writeListing(
   }, TELL_EVERY_MS);
   progress.unref();
   try {
-    for await (const objects of listObjects(options)) {
-      await writer.append(rowsOf(objects));
-      listed += objects.length;
-      last = objects.at(-1)?.key ?? last;
-    }
+    return await work();
   } finally {
     clearInterval(progress);
     if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
@@ -108,8 +148,12 @@ function summarise(
     `s3migrate: ${keys} keys of bucket ${displayText(bucket)} in ${files} list files in ${displayText(folder)}\n`,
   );
   if (impossible.count === 0) return 0;
-  const example =
-    impossible.example === undefined ? '' : `, such as ${displayKey(impossible.example)}`;
-  process.stderr.write(`  ${impossible.count} keys are no S3 keys and are in no list${example}\n`);
+  process.stderr.write(`  ${impossibleKeys(impossible)} are in no list\n`);
   return 1;
+}
+
+/** Names keys of a bucket that are no S3 keys, to be followed by what becomes of them. */
+export function impossibleKeys({ count, example }: ListSummary['impossible']): string {
+  const shown = example === undefined ? '' : `, such as ${displayKey(example)},`;
+  return `${count} keys that are no S3 keys${shown}`;
 }

@@ -91,33 +91,27 @@ export function migrateOptions(raw: RawOptions, toolVersion: string): MigrateOpt
   };
 }
 
-/** What a migration is given, and a verification of given lists. */
-export function runInputs(raw: RawOptions): RunInputs {
+function runInputs(raw: RawOptions): RunInputs {
   requireFlags(raw, MANDATORY);
   return {
-    ...bothBuckets(raw),
+    ...bucketsAndShard(raw),
     sourceLists: text(raw, 'src-folder'),
     destinationLists: text(raw, 'dest-folder'),
-    shard: shard(raw),
   };
 }
 
-/** As {@link runInputs}, of a verification that makes its lists itself. */
-export function inputsWithoutLists(
+/** What a migration and a verification are given alike. */
+export function bucketsAndShard(
   raw: RawOptions,
-): Omit<RunInputs, 'sourceLists' | 'destinationLists'> {
+): Pick<RunInputs, 'source' | 'destination' | 'shard'> {
   requireFlags(
     raw,
     MANDATORY.filter((flag) => !flag.endsWith('-folder')),
   );
-  return { ...bothBuckets(raw), shard: shard(raw) };
-}
-
-function bothBuckets(raw: RawOptions): Pick<RunInputs, 'source' | 'destination'> {
   const source = bucketAddress(raw, { prefix: '--src', side: 'source' });
   const destination = bucketAddress(raw, { prefix: '--dest', side: 'destination' });
   refuseSameBucket(source, destination);
-  return { source, destination };
+  return { source, destination, shard: shard(raw) };
 }
 
 export function threadsOf(raw: RawOptions): number {

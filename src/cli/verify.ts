@@ -3,31 +3,77 @@
  */
 import type { ExitCode } from '../errors.ts';
 import { displayText } from '../object-key.ts';
+import type { RunInputs } from '../run-inputs.ts';
 import { type VerifyOptions, type VerifyResult, verify } from '../verification.ts';
 import { warnOfInsecure } from './insecure.ts';
-import { type RawOptions, runInputs, threadsOf, usageError } from './options.ts';
+import { prefixOf } from './list.ts';
+import { listBoth } from './list-both.ts';
+import { bucketsAndShard, isGiven, type RawOptions, threadsOf, usageError } from './options.ts';
 import { exitCodeOf, watchSignals } from './signals.ts';
 
 /**
  * @returns 0 no difference, 1 differences or errors found, 3 stopped or keys not accounted for, 130 or 143
  *   interrupted
- * @throws MigrateError before anything is started
+ * @throws MigrateError before anything is started, or when a bucket cannot be listed
  */
 export async function verifyBuckets(raw: RawOptions, version: string): Promise<ExitCode> {
+  const given = givenLists(raw);
+  const prefix = prefixOf(raw);
   const options = verifyOptions(raw, version);
   warnOfInsecure([options.source, options.destination]);
   const { stdout, stderr } = process;
   const interruption = watchSignals();
+  const { signal } = interruption;
   try {
-    return exitCodeAfter(await verify(options, { ...interruption, stdout, stderr }));
+    const lists = given ?? (await listBoth({ ...options, prefix, signal }));
+    return exitCodeAfter(
+      await verify({ ...options, ...lists }, { ...interruption, stdout, stderr }),
+    );
+  } catch (error) {
+    if (!signal.aborted || error !== signal.reason) throw error;
+    stderr.write(
+      's3migrate: interrupted while the buckets were listed. Give the same command again.\n',
+    );
+    return exitCodeOf(signal.reason as 'SIGINT' | 'SIGTERM');
   } finally {
     interruption.end();
   }
 }
 
-function verifyOptions(raw: RawOptions, toolVersion: string): VerifyOptions {
+type GivenLists = Pick<RunInputs, 'sourceLists' | 'destinationLists'>;
+
+/**
+ * @returns undefined when both buckets are to be listed
+ * @throws MigrateError (2) for lists of one side only, and for a prefix where nothing is listed
+ */
+function givenLists(raw: RawOptions): GivenLists | undefined {
+  const source = isGiven(raw, 'src-folder');
+  if (source !== isGiven(raw, 'dest-folder')) {
+    const [there, missing] = source ? ['src', 'dest'] : ['dest', 'src'];
+    throw usageError(
+      `--${there}-folder is given without --${missing}-folder`,
+      'Give the lists of both sides, or of neither: then both buckets are listed.',
+    );
+  }
+  if (!source) return undefined;
+  if (isGiven(raw, 'prefix')) {
+    throw usageError(
+      '--prefix is for buckets that are listed here, and lists are given',
+      'Leave out --src-folder and --dest-folder, or make the lists with s3migrate list --prefix.',
+    );
+  }
   return {
-    ...runInputs(raw),
+    sourceLists: String(raw['srcFolder']),
+    destinationLists: String(raw['destFolder']),
+  };
+}
+
+function verifyOptions(
+  raw: RawOptions,
+  toolVersion: string,
+): Omit<VerifyOptions, keyof GivenLists> {
+  return {
+    ...bucketsAndShard(raw),
     threads: threadsOf(raw),
     metadata: raw['metadata'] === true,
     contentShare: contentShare(raw['content']),

@@ -32,6 +32,8 @@ const FOLDER_PROBLEMS = new Map([
 export interface OpenListFolderOptions {
   /** Whose keys these are: a source without keys is an error, a destination without keys is not. */
   readonly side: Side;
+  /** The source's lists may be without keys too, as those of an empty bucket are. */
+  readonly mayBeEmpty?: boolean;
   /** Once aborted, nothing more is read: opening and pages throw its reason. */
   readonly signal?: AbortSignal;
 }
@@ -70,18 +72,18 @@ interface ListPagesOptions {
  * a dot. Sub-folders, sockets, pipes and devices are not read.
  *
  * @throws MigrateError with exit code 2 when the folder or a file of it cannot be read, a file does
- *   not begin as a list does, or the source has no key
+ *   not begin as a list does, or the source has no key and must have one
  */
 export async function openListFolder(
   folder: string,
-  { side, signal }: OpenListFolderOptions,
+  { side, mayBeEmpty = side === 'destination', signal }: OpenListFolderOptions,
 ): Promise<ListFolder> {
   const files = await listFilesIn(folder, { side, signal });
   const firstKeys = await inParallel(files, (file) => {
     signal?.throwIfAborted();
     return firstKeyOf(file);
   });
-  if (side === 'source' && firstKeys.every((key) => key === undefined)) {
+  if (!mayBeEmpty && firstKeys.every((key) => key === undefined)) {
     throw new MigrateError(
       `${FLAG[side]} ${displayText(folder)}: no keys to migrate in this folder`,
       {

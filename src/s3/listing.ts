@@ -151,7 +151,7 @@ function listingError({ bucket }: ListingOptions, cause: unknown): MigrateError 
     `bucket ${displayText(bucket)} cannot be listed: ${displayText(name + messageOf(cause))}`,
     {
       exitCode: 3,
-      hint: 'Check that this user may list the bucket (s3:ListBucket), then give the same command again with an empty output folder.',
+      hint: 'Check that this user may list the bucket (s3:ListBucket), then give the same command again.',
       cause,
     },
   );

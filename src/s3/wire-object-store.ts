@@ -43,14 +43,18 @@ import { elementText, escapeText, isErrorDocument } from './xml.ts';
 
 export type Addressing = 'path' | 'virtual';
 
+/** The operations that make an object, on the condition that there is none yet. */
+export const CONDITIONAL_WRITES = ['PutObject', 'CompleteMultipartUpload'] as const;
+export type ConditionalWrite = (typeof CONDITIONAL_WRITES)[number];
+
 export interface WireObjectStoreOptions {
   readonly endpoint: Endpoint;
   readonly bucket: string;
   readonly region: string;
   readonly credentials: Credentials;
   readonly addressing: Addressing;
-  /** New objects replace what is there: for destinations that know no condition, and who wants it so. */
-  readonly overwrite?: boolean;
+  /** The writes that replace what is there: for destinations that know no condition, and who wants it so. */
+  readonly unconditional?: readonly ConditionalWrite[];
   readonly limits?: TimeLimits | undefined;
 }
 
@@ -80,7 +84,7 @@ export class WireObjectStore implements ObjectStore {
   readonly #host: string | undefined;
   /** Of the bucket, without a slash at its end; empty with virtual-host addressing. */
   readonly #root: string;
-  readonly #condition: readonly Header[];
+  readonly #condition: Readonly<Record<ConditionalWrite, readonly Header[]>>;
 
   constructor({
     endpoint,
@@ -88,10 +92,15 @@ export class WireObjectStore implements ObjectStore {
     region,
     credentials,
     addressing,
-    overwrite = false,
+    unconditional = [],
     limits,
   }: WireObjectStoreOptions) {
-    this.#condition = overwrite ? [] : [CREATE_ONLY];
+    const conditionOf = (write: ConditionalWrite): readonly Header[] =>
+      unconditional.includes(write) ? [] : [CREATE_ONLY];
+    this.#condition = {
+      PutObject: conditionOf('PutObject'),
+      CompleteMultipartUpload: conditionOf('CompleteMultipartUpload'),
+    };
     this.#client = new WireClient({ endpoint, credentials, region, limits });
     const host = endpoint.host.includes(':') ? `[${endpoint.host}]` : endpoint.host;
     const scheme = endpoint.tls === undefined ? 'http' : 'https';
@@ -184,7 +193,7 @@ export class WireObjectStore implements ObjectStore {
     const { head } = await this.#call({
       method: 'PUT',
       path: this.#path(key),
-      headers: [...metadata, ...this.#condition, digestHeader(digest)],
+      headers: [...metadata, ...this.#condition.PutObject, digestHeader(digest)],
       body,
       repeatable: false,
     });
@@ -250,7 +259,7 @@ export class WireObjectStore implements ObjectStore {
       method: 'POST',
       path: this.#path(key),
       query: [['uploadId', Buffer.from(uploadId, 'utf8').toString('latin1')]],
-      headers: [...this.#condition, ['content-type', 'application/xml']],
+      headers: [...this.#condition.CompleteMultipartUpload, ['content-type', 'application/xml']],
       body,
       payloadHash: sha256Hex(body),
       repeatable: false,

@@ -15,6 +15,7 @@ import { type CopyContext, type CopyState, countDownload } from './copy-context.
 import type { CopiedPart } from './copy-part.ts';
 import { multipartEtag } from './digest.ts';
 import { headIfThere, outcomeOfExisting, resolveExisting } from './existing-object.ts';
+import { insist } from './insist.ts';
 import type { Proof } from './object-proof.ts';
 import { type PartRange, planParts, planPartsOf } from './part-plan.ts';
 import {
@@ -45,12 +46,16 @@ export async function copyInParts(
   requireProofOfParts(layout, context);
   const begun = await begin(key, object, context, state);
   const upload = { key, object, layout, ...begun };
+  const looksFirst = context.policy.ifExists === 'head';
   let completed = false;
   try {
     const parts = await copyParts(upload, context);
     countDownload(state, context);
     const copied = { ...upload, parts };
     checkParts(copied, context, state);
+    // The upload may have taken hours, and what came meanwhile would be overwritten by its end.
+    const since = looksFirst ? await insist(() => headIfThere(key, context), context) : undefined;
+    if (since !== undefined) return outcomeOfExisting(key, since, context, state);
     const done = await complete(upload, parts, context, state);
     if (done === undefined) return await resolveExisting(key, context, state);
     completed = true;

@@ -33,12 +33,7 @@ import { type CopyContext, type CopyState, countDownload, newCopyState } from '.
 import { copyInParts } from './copy-in-parts.ts';
 import { CopyThrough, digestOfSource, type ReadDigest } from './copy-through.ts';
 import { base64ToHex, digestOf, md5Base64 } from './digest.ts';
-import {
-  headIfThere,
-  lookOnceMore,
-  outcomeOfExisting,
-  resolveExisting,
-} from './existing-object.ts';
+import { headIfThere, lookOnceMore, outcomeOfFound, resolveExisting } from './existing-object.ts';
 import { isBetterWhole, noProof, type Proof, tellsMd5s, toldDigest } from './object-proof.ts';
 import { MIN_PART_BYTES } from './part-plan.ts';
 import { recheckSource } from './recheck-source.ts';
@@ -140,14 +135,12 @@ async function tryToCopy<T extends Outcome | LargeObject>(
         continue;
       }
       const wait = waitBeforeRetry(error.cause, attempt, context.retry);
-      if (wait === undefined) {
-        const found = mayBeThere(error, state)
-          ? await lookOnceMore(key, context, state)
-          : undefined;
-        return found === undefined
-          ? failed(key, error, attempt, context.now())
-          : told(found, state, context);
+      // Who was in conflict may have won by now, and some stores say 409 for all that is there: no need to wait.
+      if ((wait === undefined || error.kind === 'conflict') && mayBeThere(error, state)) {
+        const found = await lookOnceMore(key, context, state);
+        if (found !== undefined) return told(found, state, context);
       }
+      if (wait === undefined) return failed(key, error, attempt, context.now());
       context.counters.retries++;
       await context.retry.sleep(wait);
     }
@@ -178,7 +171,7 @@ async function attemptCopy(
   const { source, counters, budget, contentBuffers, policy } = context;
   if (policy.ifExists === 'head') {
     const there = await headIfThere(key, context);
-    if (there !== undefined) return outcomeOfExisting(key, there, context, state);
+    if (there !== undefined) return outcomeOfFound(key, there, context, state);
   }
   let held = 0;
   let room: Promise<void> | undefined;

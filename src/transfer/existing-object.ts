@@ -6,6 +6,7 @@ import type { ExistingDetail, Outcome } from '../domain.ts';
 import type { ObjectKey } from '../object-key.ts';
 import { type ObjectHead, StoreError } from '../s3/object-store.ts';
 import type { CopyContext, CopyState } from './copy-context.ts';
+import { tellsMd5s } from './object-proof.ts';
 import { at, TransferError } from './transfer-error.ts';
 
 /**
@@ -81,15 +82,40 @@ export async function lookOnceMore(
   }
 }
 
+/** As {@link outcomeOfExisting}, of what is there before anything was read: one HEAD tells what to compare it with. */
+export async function outcomeOfFound(
+  key: ObjectKey,
+  there: ObjectHead,
+  context: CopyContext,
+  state: CopyState,
+): Promise<Outcome> {
+  if (context.policy.skipDetail) state.object ??= await sourceIfTold(key, context);
+  return outcomeOfExisting(key, there, context, state);
+}
+
+/** What keeps the source from telling is not a failure: nothing is to be copied. */
+async function sourceIfTold(
+  key: ObjectKey,
+  { source }: CopyContext,
+): Promise<ObjectHead | undefined> {
+  try {
+    return await source.head(key);
+  } catch (error) {
+    if (error instanceof StoreError) return undefined;
+    throw error;
+  }
+}
+
 /** What it means that this object is there. */
 export function outcomeOfExisting(
   key: ObjectKey,
   there: ObjectHead,
-  { counters }: CopyContext,
+  context: CopyContext,
   { mayHaveLanded: ours, object }: CopyState,
 ): Outcome {
+  const { counters } = context;
   if (ours === undefined || !isOurs(there, ours)) {
-    return { kind: 'skipped-upload', key, detail: existing(there, object) };
+    return { kind: 'skipped-upload', key, detail: existing(there, object, context) };
   }
   counters.uploadedBytes += ours.uncountedBytes;
   return {
@@ -110,17 +136,22 @@ function isOurs(there: ObjectHead, ours: NonNullable<CopyState['mayHaveLanded']>
 }
 
 /** In words for the log, whether what is there is what the source has. */
-function existing(there: ObjectHead, object: ObjectHead | undefined): ExistingDetail {
+function existing(
+  there: ObjectHead,
+  object: ObjectHead | undefined,
+  context: CopyContext,
+): ExistingDetail {
   if (object === undefined) return 'exists';
   if (there.bytes !== object.bytes) return 'exists-differs';
-  if (!isComparable(there, object)) return 'exists-same-length';
+  if (!isComparable(there, object, context)) return 'exists-same-length';
   return there.etag.toLowerCase() === object.etag.toLowerCase() ? 'exists-same' : 'exists-differs';
 }
 
 /** Two MD5s, or two of as many parts: where the parts were of other lengths, such ETags differ as well. */
-function isComparable(a: ObjectHead, b: ObjectHead): boolean {
-  if (a.etagMayBeMd5 && b.etagMayBeMd5) return true;
-  return a.etagParts !== undefined && a.etagParts === b.etagParts;
+function isComparable(there: ObjectHead, object: ObjectHead, context: CopyContext): boolean {
+  if (there.etagMayBeMd5 && object.etagMayBeMd5) return tellsMd5s(context, 'etagIsMd5');
+  if (there.etagParts === undefined || there.etagParts !== object.etagParts) return false;
+  return tellsMd5s(context, 'multipartEtag');
 }
 
 /** Deleted between the write that found it and the HEAD, so that the key is free again; or never there. */

@@ -72,7 +72,7 @@ export function proofOfWhole(
   done: CompletedUpload,
   context: CopyContext,
 ): Proof {
-  const { object, parts, proof } = copied;
+  const { object, parts } = copied;
   const { learnt, policy } = context;
   const acknowledged = done.etag.toLowerCase();
   if (object.etagParts !== undefined && acknowledged === object.etag.toLowerCase()) {
@@ -82,16 +82,16 @@ export function proofOfWhole(
   const made = etagOf(parts);
   const isMadeOfMd5s = policy.capabilities?.multipartEtag.kind === 'yes';
   if (isMadeOfMd5s && made !== undefined && made !== acknowledged) throw wrongEtag(done.etag, made);
-  const ownProof = proofOfSending(parts, proof, done);
+  const ownProof = proofOfSending(copied, done, context);
   if (policy.requireProof) throw noProof(`the destination gives the ETag ${done.etag}`);
   return ownProof;
 }
 
 /** What the digests that were made on the way prove. */
 function proofOfSending(
-  parts: readonly CopiedPart[],
-  proof: PartProof,
+  { parts, proof }: CopiedParts,
   done: CompletedUpload,
+  context: CopyContext,
 ): Proof {
   switch (proof) {
     case 'crc32': {
@@ -103,12 +103,14 @@ function proofOfSending(
     }
     case 'md5':
     case 'etag': {
-      // A store whose parts' ETags are their MD5s makes the object's ETag of them; others' tell nothing.
+      // A store whose parts' ETags are their MD5s makes the object's ETag of them, unless it was seen not to;
+      // others' tell nothing.
       const md5s = parts.map(({ digest }) => base64ToHex(digest.base64));
-      const comparable = parts.every(({ etag }, index) => etag.toLowerCase() === md5s[index]);
+      const areMd5s = parts.every(({ etag }, index) => etag.toLowerCase() === md5s[index]);
+      const comparable = areMd5s && tellsMd5s(context, 'multipartEtag');
       const etag = multipartEtag(md5s);
       if (comparable && done.etag.toLowerCase() !== etag) throw wrongEtag(done.etag, etag);
-      return comparable ? 'md5-parts' : 'length-only';
+      return areMd5s ? 'md5-parts' : 'length-only';
     }
     case 'none':
       return 'length-only';

@@ -2,11 +2,12 @@
  * `s3migrate verify`: every difference between two buckets is found and told, and nothing else.
  */
 import { hash } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
+import { existsSync, watch } from 'node:fs';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { runProgram } from '../support/run-s3migrate.ts';
-import { gate, photo, utf8 } from './migration.ts';
+import { type Flags, gate, photo, utf8 } from './migration.ts';
 import { prepareVerification, type Verification } from './verification.ts';
 
 describe('two buckets', () => {
@@ -453,6 +454,164 @@ describe('a verification that was ended', () => {
   }
 });
 
+describe('without lists', () => {
+  const NO_LISTS = { 'src-folder': undefined, 'dest-folder': undefined };
+
+  function listsOf({ migration }: Verification): string {
+    return join(migration.logFolder, 'lists');
+  }
+
+  it('all that either bucket lists is verified, and what was listed is told', async () => {
+    const verification = await prepareVerification();
+    for (let i = 0; i < 1200; i++) verification.putBoth(photo(i), 'x');
+    verification.source.put('line\nfeed', 'only here');
+    verification.destination.put('z', 'only there');
+    const { exitCode, stderr } = await verification.run(NO_LISTS);
+    expect(stderr).toContain(
+      `s3migrate: lists in ${listsOf(verification)}: source 1201 keys, destination 1201 keys\n`,
+    );
+    expect(await verification.log()).toEqual([
+      String.raw`line\nfeed,+,missing,9,`,
+      'z,-,missing,,10',
+    ]);
+    expect(exitCode).toBe(1);
+  });
+
+  it('the same command goes on with the lists that are there', async () => {
+    const verification = await prepareVerification();
+    verification.putBoth('a', 'x');
+    verification.putBoth('b', 'x');
+    const { script } = verification.source;
+    const { opened, open } = gate();
+    script.on('HeadObject', 'a').before(() => opened);
+    const program = verification.start(NO_LISTS);
+    await program.reaches(script.seen('HeadObject', 1));
+    program.kill('SIGKILL');
+    await program.ended;
+    open();
+    verification.source.put('c', 'not listed');
+    const { exitCode, stderr } = await verification.run(NO_LISTS);
+    expect(stderr).toContain('source as listed before, destination as listed before\n');
+    expect(script.count('ListObjectsV2')).toBe(1);
+    expect(stderr).toContain('obj 2: ign 0, same 2,');
+    expect(exitCode).toBe(0);
+  });
+
+  it.each([
+    ['SIGINT', 130],
+    ['SIGKILL', undefined],
+  ] as const)(
+    '%s while they list leaves no half list, and keeps a whole one',
+    async (signal, code) => {
+      const verification = await prepareVerification();
+      for (let i = 0; i < 1500; i++) verification.source.put(photo(i), 'x');
+      const { source, destination } = verification;
+      const { opened, open } = gate();
+      source.script
+        .on('ListObjectsV2')
+        .skip(1)
+        .times(1)
+        .before(() => opened);
+      const program = verification.start(NO_LISTS);
+      await program.reaches(source.script.seen('ListObjectsV2', 2));
+      await program.reaches(appearing(listsOf(verification), 'destination'));
+      program.kill(signal);
+      expect((await program.ended).exitCode).toBe(code);
+      open();
+      if (signal === 'SIGINT')
+        expect(await readdir(listsOf(verification))).toEqual(['destination']);
+
+      const { exitCode, stderr } = await verification.run(NO_LISTS);
+
+      expect(stderr).toContain('source 1500 keys, destination as listed before\n');
+      expect(await readdir(listsOf(verification))).toEqual(['destination', 'source']);
+      expect(destination.script.count('ListObjectsV2')).toBe(1);
+      expect(await verification.log()).toHaveLength(1500);
+      expect(exitCode).toBe(1);
+    },
+  );
+
+  it('both buckets are listed at the same time', async () => {
+    const verification = await prepareVerification();
+    verification.putBoth('a', 'x');
+    const { source, destination } = verification;
+    source.script.on('ListObjectsV2').before(() => destination.script.seen('ListObjectsV2', 1));
+    destination.script.on('ListObjectsV2').before(() => source.script.seen('ListObjectsV2', 1));
+    expect(await verification.run(NO_LISTS)).toMatchObject({ exitCode: 0 });
+  });
+
+  it.each(['source', 'destination'] as const)('an empty %s lacks every key', async (side) => {
+    const verification = await prepareVerification();
+    verification[side === 'source' ? 'destination' : 'source'].put('a', 'x');
+    const { exitCode, stderr } = await verification.run(NO_LISTS);
+    expect(stderr).toContain(`${side} 0 keys`);
+    expect(await verification.log()).toEqual([
+      side === 'source' ? 'a,-,missing,,1' : 'a,+,missing,1,',
+    ]);
+    expect(exitCode).toBe(1);
+  });
+
+  it('two empty buckets do not differ', async () => {
+    const verification = await prepareVerification();
+    expect(await verification.run(NO_LISTS)).toMatchObject({ exitCode: 0 });
+    expect(await verification.log()).toEqual([]);
+  });
+
+  it('a bucket that cannot be listed stops it, naming the side, and nothing is verified', async () => {
+    const verification = await prepareVerification();
+    for (let i = 0; i < 1500; i++) verification.destination.put(photo(i), 'x');
+    const { script } = verification.destination;
+    script.on('ListObjectsV2').skip(1).status(403, { code: 'AccessDenied' });
+    const { exitCode, stderr } = await verification.run(NO_LISTS);
+    expect(stderr).toMatch(
+      /^s3migrate: destination: bucket archive cannot be listed: .*AccessDenied.*\n {2}\S/,
+    );
+    expect(exitCode).toBe(3);
+    expect(await readdir(listsOf(verification))).not.toContain('destination');
+    expect(script.count('HeadObject')).toBe(0);
+  });
+
+  it('--prefix leaves out all other keys, and is part of what is continued', async () => {
+    const verification = await prepareVerification();
+    for (const key of ['2019/a', '2020/a', '2020/b']) verification.source.put(key, 'x');
+    await verification.run({ ...NO_LISTS, prefix: '2020/' });
+    expect(await verification.log()).toEqual(['2020/a,+,missing,1,', '2020/b,+,missing,1,']);
+    const { exitCode, stderr } = await verification.run(NO_LISTS);
+    expect(stderr).toMatch(/verify\.lists\.json: .*another run: prefix was "2020\/" and is ""\n/);
+    expect(exitCode).toBe(2);
+  });
+
+  it('lists that somebody else has put into the log folder are not used', async () => {
+    const verification = await prepareVerification();
+    await mkdir(join(listsOf(verification), 'source'), { recursive: true });
+    const { exitCode, stderr } = await verification.run(NO_LISTS);
+    expect(stderr).toMatch(/^s3migrate: .*lists\/source: is not of this verification: .*\n {2}\S/);
+    expect(exitCode).toBe(2);
+    expect(verification.source.script.requests).toEqual([]);
+  });
+
+  it.each<[what: string, changes: Flags, message: RegExp]>([
+    [
+      'those of the destination alone',
+      { 'src-folder': undefined },
+      /--dest-folder is given without --src-f/,
+    ],
+    [
+      'those of the source alone',
+      { 'dest-folder': undefined },
+      /--src-folder is given without --dest-f/,
+    ],
+    ['a prefix beside lists', { prefix: 'a' }, /--prefix is for buckets that are listed here/],
+    ['a malformed prefix', { ...NO_LISTS, prefix: '\\' }, /--prefix .* malformed escape/],
+  ])('%s are refused before anything is asked', async (_, changes, message) => {
+    const verification = await prepareVerification();
+    const { exitCode, stderr } = await verification.run(changes);
+    expect(stderr).toMatch(message);
+    expect(exitCode).toBe(2);
+    expect(verification.source.script.requests).toEqual([]);
+  });
+});
+
 describe('bad input', () => {
   it.each(['some', 'sample', 'sample=0%', 'sample=101%', 'sample=1', '1%'])(
     'such as --content %s is refused before anything is asked',
@@ -470,7 +629,7 @@ describe('bad input', () => {
 
   it('such as missing flags names them all', async () => {
     const { exitCode, stderr } = await runProgram(['verify', '--src-url', 'http://127.0.0.1:1']);
-    expect(stderr).toMatch(/^s3migrate: missing --src-bucket, .*--dest-folder\n/);
+    expect(stderr).toMatch(/^s3migrate: missing --src-bucket, .*--dest-secret\n/);
     expect(exitCode).toBe(2);
   });
 
@@ -493,6 +652,19 @@ describe('bad input', () => {
     expect(exitCode).toBe(3);
   });
 });
+
+/** Resolves when the folder, which is there, has an entry of this name. */
+function appearing(folder: string, name: string): Promise<void> {
+  return new Promise((resolve) => {
+    const check = (): void => {
+      if (!existsSync(join(folder, name))) return;
+      watcher.close();
+      resolve();
+    };
+    const watcher = watch(folder, check);
+    check();
+  });
+}
 
 function md5(text: string): string {
   return hash('md5', text);

@@ -3,13 +3,38 @@
  */
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type FaultScript, faults } from '../support/fault-script.ts';
-import { type Ended, runProgram } from '../support/run-s3migrate.ts';
+import { type Ended, runProgram, startProgram } from '../support/run-s3migrate.ts';
 import { BUCKET, CREDENTIALS, startServer } from './embedded.ts';
 
 interface Probing {
   readonly script: FaultScript;
   readonly keys: () => readonly string[];
   readonly run: (...flags: string[]) => Promise<Ended>;
+}
+
+interface ProbingSides {
+  readonly source: FaultScript;
+  readonly destination: FaultScript;
+  readonly keys: () => readonly string[];
+  /** Flags of one side. */
+  readonly of: (side: 'src' | 'dest') => string[];
+}
+
+/** The buckets of a migration. */
+async function prepareSides(): Promise<ProbingSides> {
+  const [source, destination] = await Promise.all([startServer(), startServer()]);
+  for (const server of [source, destination]) onTestFinished(() => server.close());
+  const urls = { src: source.url, dest: destination.url };
+  return {
+    source: faults(source).seeProbe(),
+    destination: faults(destination).seeProbe(),
+    keys: () => [source, destination].flatMap((server) => server.bucket(BUCKET).keys()),
+    of: (side) => {
+      const { accessKey, secret } = CREDENTIALS;
+      const values = { url: urls[side], bucket: BUCKET, key: accessKey, secret };
+      return Object.entries(values).flatMap(([name, value]) => [`--${side}-${name}`, value]);
+    },
+  };
 }
 
 async function prepareProbe(): Promise<Probing> {
@@ -117,3 +142,127 @@ describe('s3migrate probe', () => {
     expect(exitCode).toBe(code);
   });
 });
+
+describe('s3migrate probe of the sides of a migration', () => {
+  it('prints both tables under headings, and only reads the source', async () => {
+    const { source, destination, keys, of } = await prepareSides();
+    const { exitCode, stdout, stderr } = await runProgram(['probe', ...of('src'), ...of('dest')]);
+    const [ofSource = '', ofDestination = '', ...rest] = stdout.split('\n\n');
+    expect(ofSource).toMatch(/^source photos, by reading alone:\n404 for a key .* yes$/m);
+    expect(ofSource).not.toContain('If-None-Match');
+    expect(ofDestination).toMatch(/^destination photos, by writing:\nIf-None-Match on PutObject /);
+    expect(ofDestination).toMatch(/^tags {2,}kept$/m);
+    expect(rest).toEqual([]);
+    expect(stderr).toMatch(/^(?:s3migrate: probing http:\S+\/photos\n){2}$/);
+    expect(exitCode).toBe(0);
+    expect(keys()).toEqual([]);
+    expect(methodsSeen(source)).toEqual(['GET', 'HEAD']);
+    expect(methodsSeen(destination)).toContain('PUT');
+  });
+
+  it('probes both at once', async () => {
+    const { source, destination, of } = await prepareSides();
+    const listing = source.seen('ListObjectsV2', 1);
+    const putting = destination.seen('PUT', 1);
+    source.on('ListObjectsV2').before(() => putting);
+    destination.on('PUT').before(() => listing);
+    const { exitCode } = await runProgram(['probe', ...of('src'), ...of('dest')]);
+    expect(exitCode).toBe(0);
+  });
+
+  it.each([
+    ['src', 'source', /^source photos, by reading alone:\n/],
+    ['dest', 'destination', /^destination photos, by writing:\n/],
+  ] as const)('is content with --%s-url alone', async (flags, side, heading) => {
+    const sides = await prepareSides();
+    const { exitCode, stdout } = await runProgram(['probe', ...sides.of(flags)]);
+    expect(stdout).toMatch(heading);
+    expect(stdout).not.toContain('\n\n');
+    expect(exitCode).toBe(0);
+    const other = side === 'source' ? 'destination' : 'source';
+    expect(sides[other].requests).toEqual([]);
+  });
+
+  it('exits with 3 where the destination ignores the condition', async () => {
+    const { destination, of } = await prepareSides();
+    destination.on('PutObject').ignoreConditions();
+    const { exitCode, stdout, stderr } = await runProgram([
+      'probe',
+      ...of('src'),
+      ...of('dest'),
+      '--json',
+    ]);
+    expect(JSON.parse(stdout)).toMatchObject({
+      source: { tellsMissing: { kind: 'yes' } },
+      destination: { usable: false, putCondition: { kind: 'ignored' } },
+    });
+    expect(stdout.match(/\n/g)).toHaveLength(1);
+    expect(stderr).toMatch(/does not honour If-None-Match on PutObject/);
+    expect(exitCode).toBe(3);
+  });
+
+  it('--read-only writes to neither', async () => {
+    const { destination, of } = await prepareSides();
+    const flags = [...of('src'), ...of('dest'), '--read-only'];
+    const { exitCode, stdout } = await runProgram(['probe', ...flags]);
+    expect(stdout).toMatch(/^destination photos, by reading alone:\n404 for /m);
+    expect(exitCode).toBe(0);
+    expect(methodsSeen(destination)).toEqual(['GET', 'HEAD']);
+  });
+
+  it("takes the migration's variables", async () => {
+    const { of } = await prepareSides();
+    const [, url = '', , bucket = '', , key = '', , secret = ''] = of('dest');
+    const env = {
+      S3MIGRATE_DEST_URL: url,
+      S3MIGRATE_DEST_BUCKET: bucket,
+      S3MIGRATE_DEST_KEY: key,
+      S3MIGRATE_DEST_SECRET: secret,
+    };
+    expect(await runProgram(['probe'], { env })).toMatchObject({ exitCode: 0 });
+  });
+
+  it('removes what it wrote when it is interrupted', async () => {
+    const { destination, keys, of } = await prepareSides();
+    const program = startProgram(['probe', ...of('src'), ...of('dest')]);
+    destination
+      .on('DeleteObject')
+      .times(1)
+      .before(() => program.kill('SIGINT'));
+    expect(await program.ended).toMatchObject({ exitCode: 130, stdout: '' });
+    expect(keys()).toEqual([]);
+  });
+
+  it.each<[what: string, flags: string[], message: RegExp]>([
+    ['nothing that is named', [], /missing --url, or --src-url, --dest-url or both\n {2}\S/],
+    [
+      'one bucket and a side',
+      ['--url', 'http://127.0.0.1:1', '--dest-url', 'http://127.0.0.1:1'],
+      /--url and --dest-url exclude each other\n {2}\S/,
+    ],
+    [
+      'sides that lack something',
+      ['--src-url', 'http://127.0.0.1:1', '--dest-url', 'http://127.0.0.1:1', '--src-key', 'k'],
+      /missing --src-bucket, --src-secret, --dest-bucket, --dest-key, --dest-secret\n {2}\S/,
+    ],
+  ])('refuses %s', async (_, flags, message) => {
+    const { exitCode, stdout, stderr } = await runProgram(['probe', ...flags]);
+    expect(stderr).toMatch(message);
+    expect(stdout).toBe('');
+    expect(exitCode).toBe(2);
+  });
+
+  it('names the side that cannot be opened, and nothing is written', async () => {
+    const { destination, of } = await prepareSides();
+    const flags = [...of('src'), ...of('dest'), '--src-secret', 'wrong'];
+    const { exitCode, stderr } = await runProgram(['probe', ...flags]);
+    expect(stderr).toMatch(/^s3migrate: source .*access denied.*\n {2}Check --src-key/);
+    expect(exitCode).toBe(3);
+    expect(methodsSeen(destination)).toEqual(['HEAD']);
+  });
+});
+
+/** Each once, by name. */
+function methodsSeen({ requests }: FaultScript): string[] {
+  return [...new Set(requests.map(({ method }) => method))].toSorted();
+}

@@ -38,7 +38,11 @@ describe('at the start of a run', () => {
       race: { kind: 'several-win', winners: 2 },
       etagIsMd5: { kind: 'no', answer: '\x1b[31m' },
       clock: { kind: 'measured', aheadMs: -90_000 },
-      metadata: { ...good.metadata, tags: { kind: 'dropped', header: 'x-amz-tagging' } },
+      metadata: {
+        ...good.metadata,
+        'ordinary-headers': { kind: 'dropped', header: 'expires' },
+        tags: { kind: 'dropped', header: 'x-amz-tagging' },
+      },
       keys: [
         {
           rule: 'leading-slash',
@@ -52,7 +56,7 @@ describe('at the start of a run', () => {
     expect(digests).toContain(String.raw`ETag is the MD5: no (\x1B[31m)`);
     expect(digests).toContain("clock 90 s behind this host's");
     expect(losses).toBe(
-      'not kept: tags (dropped); keys: keys that begin with a slash ("/lead" as "lead"), keys that are not UTF-8 (refused)',
+      'not kept: expires (dropped), tags (dropped); keys: keys that begin with a slash ("/lead" as "lead"), keys that are not UTF-8 (refused)',
     );
     expect(left).toBe(String.raw`could not be removed, delete by hand: probe/0/\x1B`);
   });

@@ -57,7 +57,7 @@ export class FaultScript {
   readonly #waiting = new Set<() => void>();
   #keepsTruncated = false;
   #seesProbe = false;
-  #aliasesLeadingSlash = false;
+  #nameOf: (key: ObjectKey) => string = (key) => key;
 
   /**
    * Begins a rule; it does nothing until a fault is named.
@@ -95,7 +95,12 @@ export class FaultScript {
 
   /** From now on `/lead` is `lead`, as with MinIO and versitygw. */
   leadingSlashAlias(): void {
-    this.#aliasesLeadingSlash = true;
+    this.nameKeys((key) => key.replace(/^\/+/, ''));
+  }
+
+  /** From now on a key is kept under the name that this gives it. */
+  nameKeys(nameOf: (key: ObjectKey) => string): void {
+    this.#nameOf = nameOf;
   }
 
   /** How many requests of this kind have arrived. */
@@ -158,8 +163,7 @@ export class FaultScript {
   }
 
   #aliased(request: S3Request): S3Request {
-    if (!this.#aliasesLeadingSlash) return request;
-    return { ...request, key: request.key.replace(/^\/+/, '') as ObjectKey };
+    return { ...request, key: this.#nameOf(request.key) as ObjectKey };
   }
 
   #log(request: S3Request): SeenRequest {

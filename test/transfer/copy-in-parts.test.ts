@@ -6,10 +6,12 @@ import { hash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { keyFromText } from '../../src/object-key.ts';
 import type { CopyContext } from '../../src/transfer/copy-context.ts';
+import { DEFAULT_POLICY } from '../../src/transfer/copy-policy.ts';
 import { MemoryBudget } from '../../src/transfer/memory-budget.ts';
 import { MIN_PART_BYTES } from '../../src/transfer/part-plan.ts';
 import type { PartProof } from '../../src/transfer/part-proof.ts';
 import type { FaultScript, SeenRequest } from '../support/fault-script.ts';
+import { probedPolicy } from './sound-store.ts';
 import { NOW, startTwoServers, type TwoServers } from './two-servers.ts';
 
 const film = keyFromText('2019/film.mp4');
@@ -433,6 +435,19 @@ describe('the completion', () => {
     },
   );
 
+  it.each<PartProof>(['md5', 'etag'])(
+    'acknowledges an ETag that its store makes up: the parts’ own tell that all have arrived (%s)',
+    async (proof) => {
+      alterCompletion(/[0-9a-f]{32}-1/, `${'f00d'.repeat(8)}-1`);
+      const policy = probedPolicy({ multipartEtag: { kind: 'no', answer: 'made up' } });
+      expect(await copyShort({ policy }, proof)).toMatchObject({
+        kind: 'copied',
+        detail: 'md5-parts',
+      });
+      expect(arrived()).toEqual(short);
+    },
+  );
+
   it('acknowledges a CRC32 that is not of these parts: the object has failed, loudly', async () => {
     alterCompletion(/<ChecksumCRC32>[^<]*</, '<ChecksumCRC32>AAAAAA==-1<');
     expect(await copyShort()).toEqual(failed({ code: 'wrong-checksum', attempts: 2 }));
@@ -556,4 +571,16 @@ describe('a part of more than all of the memory', () => {
     expect(await copyPassing()).toMatchObject({ kind: 'copied' });
     expect(arrived()?.equals(newer)).toBe(true);
   });
+});
+
+it('with --if-exists head what came during the upload is not overwritten, condition or not', async () => {
+  destination.on('CompleteMultipartUpload').ignoreConditions();
+  destination.on('UploadPart').before(() => servers.destination.bucket.put(film, { body: others }));
+  const policy = { ...DEFAULT_POLICY, ifExists: 'head' as const };
+  expect(await copyShort({ policy })).toMatchObject({
+    kind: 'skipped-upload',
+    detail: 'exists-differs',
+  });
+  expect(arrived()).toEqual(others);
+  expect(destination.count('CompleteMultipartUpload')).toBe(0);
 });

@@ -143,6 +143,23 @@ describe.each([
       expect(await servers.copy(lake)).toEqual({ ...exists, detail: 'exists-same-length' });
     });
 
+    it.each([
+      ['etagIsMd5', {}],
+      ['multipartEtag', { partBytes: 5 * 1024 ** 2 }],
+    ] as const)(
+      'that the destination has under an ETag that its store makes up may be the same (%s)',
+      async (finding, parts) => {
+        const policy = probedPolicy({ [finding]: { kind: 'no', answer: 'made up' } });
+        const madeUp = `${'f00d'.repeat(8)}${finding === 'multipartEtag' ? '-1' : ''}`;
+        servers.source.bucket.put(lake, { body, ...parts });
+        servers.destination.bucket.put(lake, { body, etag: madeUp });
+        expect(await servers.copy(lake, { policy })).toEqual({
+          ...exists,
+          detail: 'exists-same-length',
+        });
+      },
+    );
+
     it('that the destination has already is not looked at with --no-skip-detail, where nothing is lost by that', async () => {
       const spared = { skipDetail: false };
       servers.destination.bucket.put(lake, { body });
@@ -182,10 +199,21 @@ describe.each([
     it('is looked for first with --if-exists head', async () => {
       const policy = { ...DEFAULT_POLICY, ifExists: 'head' as const };
       servers.destination.bucket.put(lake, { body: others });
-      expect(await servers.copy(lake, { policy })).toEqual({ ...exists, detail: 'exists' });
-      expect(source.requests).toEqual([]);
+      expect(await servers.copy(lake, { policy })).toEqual(exists);
+      expect(source.requests.map(({ operation }) => operation)).toEqual(['HeadObject']);
       servers.destination.bucket.delete(lake);
       expect(await servers.copy(lake, { policy })).toEqual(copied());
+    });
+
+    it('is not compared with --if-exists head where that is spared, or the source does not tell', async () => {
+      servers.destination.bucket.put(lake, { body: others });
+      const policy = { ...DEFAULT_POLICY, ifExists: 'head' as const };
+      const notCompared = { ...exists, detail: 'exists' };
+      const spared = { ...policy, skipDetail: false };
+      expect(await servers.copy(lake, { policy: spared })).toEqual(notCompared);
+      expect(source.requests).toEqual([]);
+      source.on('HEAD').status(403, { code: 'AccessDenied' });
+      expect(await servers.copy(lake, { policy })).toEqual(notCompared);
     });
   });
 
@@ -493,10 +521,11 @@ describe.each([
       );
     });
 
-    it('tells of a conflict for ever because another client won: the object is skipped', async () => {
+    it('tells of a conflict because another client won: the object is skipped, at once', async () => {
       servers.destination.bucket.put(lake, { body: others });
       destination.on('PUT').status(409, { code: 'ConditionalRequestConflict' });
       expect(await servers.copy(lake)).toEqual(exists);
+      expect(destination.count('PUT')).toBe(1);
     });
 
     it.each([

@@ -79,12 +79,21 @@ function problemOf(
 export function describeCapabilities(c: Capabilities): string[] {
   const keys = c.keys.filter(({ handling }) => handling.kind !== 'kept');
   const lost = namesOf(c.metadata).filter((name) => c.metadata[name].kind !== 'kept');
+  const lostWords = lost.map(
+    (name) => `${shortName(name, c.metadata[name])} (${c.metadata[name].kind})`,
+  );
   return [
     `conditions: PutObject ${conditionText(c.putCondition)}, CompleteMultipartUpload ${conditionText(c.completeCondition)}, DeleteObject ${conditionText(c.deleteCondition)}; race: ${raceText(c.race)}`,
     `digests: ${verifiedText(c.putDigests)}; ETag is the MD5: ${yesOrNoText(c.etagIsMd5)}; of parts: ${yesOrNoText(c.multipartEtag)}; HEAD by part: ${yesOrNoText(c.partNumberHead)}; clock ${clockText(c.clock)}`,
-    `not kept: ${shortList(lost.map((name) => `${METADATA_WORDS[name]} (${c.metadata[name].kind})`))}; keys: ${shortList(keys.map(shortRule), 'all kept')}`,
+    `not kept: ${shortList(lostWords)}; keys: ${shortList(keys.map(shortRule), 'all kept')}`,
     ...leftoverLines(c),
   ];
+}
+
+/** Of the ordinary headers, the one that it is about. */
+function shortName(name: MetadataName, finding: MetadataFinding): string {
+  const isOfOne = name === 'ordinary-headers' && 'header' in finding;
+  return isOfOne ? finding.header : METADATA_WORDS[name];
 }
 
 function shortRule({ rule, handling }: KeyRule): string {
