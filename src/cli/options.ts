@@ -28,6 +28,7 @@ export type RawOptions = Readonly<Record<string, string | boolean | undefined>>;
 const MAX_THREADS = 4096;
 const MAX_HOSTS = 65_536;
 const MAX_CORES = 256;
+const THREADS_A_CORE = 4;
 /** For each core: a part of a large object must fit. */
 const MIN_MEMORY_BYTES = 16 * 1024 ** 2;
 /**
@@ -120,12 +121,13 @@ export function threadsOf(raw: RawOptions): number {
 
 /**
  * All cores that this process may run on (taskset, cgroups) unless told otherwise; no more than have something to
- * do, and as much memory as a part of a large object needs.
+ * do, and as much memory as a part of a large object needs. By default each gets several objects at once: one that waits
+ * for a single exchange is no use, and costs memory.
  */
 function coresAndMemory(raw: RawOptions, threads: number): { cores: number; memoryBytes: number } {
   const wanted =
     raw['cores'] === undefined
-      ? availableParallelism()
+      ? Math.min(availableParallelism(), Math.ceil(threads / THREADS_A_CORE))
       : wholeNumber(raw, 'cores', { least: 1, most: MAX_CORES });
   const cores = Math.min(threads, wanted);
   if (raw['memory'] === undefined) return { cores, memoryBytes: MEMORY_BYTES_A_CORE * cores };

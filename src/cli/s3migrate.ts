@@ -207,7 +207,10 @@ const MIGRATE_FLAGS: readonly Option[] = [
   ...sideFlags('dest', 'destination', MANDATORY),
   listsFlag('dest', 'destination', MANDATORY),
   flag('--threads <number>', 'objects copied at once, 1 to 4096').default('64'),
-  flag('--cores <number>', 'threads that copy; default: as many as this host has cores'),
+  flag(
+    '--cores <number>',
+    'threads that copy; default: all cores of this host, one for each 4 of --threads at most',
+  ),
   flag('--hash-count <number>', 'hosts that share this migration').default('1'),
   flag('--hash-value <number>', "this host's number among them, from 0"),
   flag('--start-after <key>', 'begin after this key, written as migrate.log writes it'),

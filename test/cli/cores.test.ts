@@ -184,6 +184,7 @@ describe('no thread is started', () => {
   it.each([
     ['with --cores 1', { cores: 1 }],
     ['with --threads 1', { threads: 1, cores: 4 }],
+    ['with --threads 4 by default', { threads: 4 }],
     ['when --memory is enough for one core only', { memory: '16MiB', cores: 2 }],
   ])('%s', async (_when, flags) => {
     const migration = await prepareMigration();
