@@ -99,7 +99,7 @@ export interface Answer {
 }
 
 /** The request body is handed to the socket in slices, so that its progress is seen and an early answer stops it. */
-const WRITE_SLICE_BYTES = 256 * 1024;
+const WRITE_SLICE_BYTES = 512 * 1024;
 const HEAD_END = Buffer.from('\r\n\r\n', 'latin1');
 const READ_BUFFER_BYTES = 64 * 1024;
 /** Most that one read puts into a receiver's buffer: more would have left the processor's cache before it is hashed. */
