@@ -173,7 +173,8 @@ describe('Ctrl-C while it probes', () => {
     script
       .seeProbe()
       .on('PutObject')
-      .before(() => running.kill('SIGINT'));
+      .before(() => running.kill('SIGINT'))
+      .times(1);
 
     expect(await running.ended).toMatchObject({ exitCode: 130 });
 
