@@ -7,7 +7,7 @@
  * answer of any other kind is the caller's to judge.
  */
 import { hash } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { keyFromText, type ObjectKey } from '../../object-key.ts';
 import type { Header } from '../../wire/signature.ts';
 import { percentDecode } from '../listing.ts';
@@ -57,6 +57,7 @@ export class ProbeSite {
   /** By key the versions that were told of; none in a bucket without versions. */
   readonly #written = new Map<ObjectKey, Set<string>>();
   readonly #uploads = new Map<string, ProbeUpload>();
+  readonly #sending = new Set<Promise<StoreAnswer>>();
   readonly #waiting: (() => void)[] = [];
   #underWay = 0;
   #takesCondition = true;
@@ -153,12 +154,14 @@ export class ProbeSite {
   }
 
   /**
-   * Removes all that was written, and what a listing shows below the prefix besides. To be called when no
-   * request is under way; goes on where a request fails, also after the signal.
+   * Removes all that was written, and what a listing shows below the prefix besides. Waits first for the
+   * requests under way, of which there are some when the probe was broken off: what they write would come after
+   * its removal. Goes on where a request fails, also after the signal.
    *
    * @returns keys that may still be there
    */
   async removeAll(): Promise<ObjectKey[]> {
+    await this.#settled();
     const left = new Set<ObjectKey>();
     await Promise.all([
       ...[...this.#written].map(([key, versions]) => this.#remove(key, versions, left)),
@@ -265,7 +268,21 @@ export class ProbeSite {
   /** Not after the signal. */
   async #send(request: StoreRequest): Promise<StoreAnswer> {
     this.#signal.throwIfAborted();
-    return this.#sendPatiently(request, this.#signal);
+    const sending = this.#sendPatiently(request, this.#signal);
+    this.#sending.add(sending);
+    try {
+      return await sending;
+    } finally {
+      this.#sending.delete(sending);
+    }
+  }
+
+  /** Waits for what is under way, and for who asked for it to take note of the answer. */
+  async #settled(): Promise<void> {
+    do {
+      await Promise.allSettled(this.#sending);
+      await setImmediate();
+    } while (this.#sending.size > 0);
   }
 
   async #sendPatiently(request: StoreRequest, signal?: AbortSignal): Promise<StoreAnswer> {

@@ -93,7 +93,7 @@ async function findingsOf(site: ProbeSite, now: () => number): Promise<Findings>
     probeMetadata(site),
     probeKeys(site),
   ] as const;
-  // Each comes to its end, also when another is broken off: only then can be removed what they wrote.
+  // Each comes to its end, also when another is broken off.
   await Promise.allSettled(asked);
   const [putCondition, assembled, race, deleteCondition, putDigests, partDigests, metadata, keys] =
     await Promise.all(asked);
