@@ -129,7 +129,7 @@ function list(value: unknown): unknown[] {
 }
 
 /** @throws Error when it is no time; ms since the epoch */
-export function time(value: unknown): number {
+function time(value: unknown): number {
   const ms = Date.parse(text(value));
   if (Number.isNaN(ms)) throw new Error(`${JSON.stringify(value)} is no time`);
   return ms;
@@ -161,26 +161,42 @@ function format(record: RunRecord): string {
   return `${JSON.stringify(json, undefined, 2)}\n`;
 }
 
-function parse(json: string): RunRecord {
-  const record = fields(JSON.parse(json));
-  if (record.format !== FORMAT) {
-    throw new Error(`its format is ${JSON.stringify(record.format)}, this program reads ${FORMAT}`);
+/** What the state of every kind of run begins with. */
+export type RunHead = Pick<
+  RunRecord,
+  'toolVersion' | 'state' | 'identity' | 'startedAt' | 'updatedAt'
+>;
+
+/** @throws Error when the fields are of another format, or have another shape */
+export function headFromJson(record: Record<string, unknown>, known: number): RunHead {
+  if (record['format'] !== known) {
+    throw new Error(
+      `its format is ${JSON.stringify(record['format'])}, this program reads ${known}`,
+    );
   }
   const { state } = record;
   if (state !== 'running' && state !== 'stopped' && state !== 'complete') {
     throw new Error('its state is none this program knows');
   }
-  const checkpoint = fields(record.checkpoint);
   return {
-    toolVersion: text(record.toolVersion),
-    run: text(record.run),
+    toolVersion: text(record['toolVersion']),
     state,
     identity: Object.fromEntries(
-      Object.entries(fields(record.identity)).map(([name, value]) => [name, text(value)]),
+      Object.entries(fields(record['identity'])).map(([name, value]) => [name, text(value)]),
     ),
+    startedAt: time(record['startedAt']),
+    updatedAt: time(record['updatedAt']),
+  };
+}
+
+function parse(json: string): RunRecord {
+  const record = fields(JSON.parse(json));
+  const head = headFromJson(record, FORMAT);
+  const checkpoint = fields(record.checkpoint);
+  return {
+    ...head,
+    run: text(record.run),
     startAfter: keyFromJson(record.startAfter),
-    startedAt: time(record.startedAt),
-    updatedAt: time(record.updatedAt),
     endedAt: record.endedAt === null ? undefined : time(record.endedAt),
     checkpoint: {
       upTo: keyFromJson(checkpoint.upTo),

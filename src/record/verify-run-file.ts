@@ -10,22 +10,13 @@ import { MigrateError } from '../errors.ts';
 import { KEY_STATES, type KeyState, NOTHING_VERIFIED, type VerifyTotals } from '../findings.ts';
 import type { ObjectKey } from '../object-key.ts';
 import { openRegular, replaceFile } from './disk.ts';
-import { fields, keyFromJson, keyToJson, type RunIdentity, text, time, whole } from './run-file.ts';
+import { fields, headFromJson, keyFromJson, keyToJson, type RunHead, whole } from './run-file.ts';
 
 export const VERIFY_RUN_FILE = 'verify.run.json';
 /** A program refuses a file of another format. */
 const FORMAT = 1;
 
-export interface VerifyRecord {
-  /** Version of the program that wrote this. */
-  readonly toolVersion: string;
-  /** `complete`: every key is verified. `stopped`: ended before that. `running`: also after a crash. */
-  readonly state: 'running' | 'stopped' | 'complete';
-  /** What must be the same for the folder to be continued. */
-  readonly identity: RunIdentity;
-  /** ms since the epoch. The first start; this writing. */
-  readonly startedAt: number;
-  readonly updatedAt: number;
+export interface VerifyRecord extends RunHead {
   /** Every key up to here is verified. */
   readonly upTo: ObjectKey;
   /** Bytes of verify.log then. */
@@ -75,22 +66,10 @@ function format(record: VerifyRecord): string {
 
 function parse(json: string): VerifyRecord {
   const record = fields(JSON.parse(json));
-  if (record.format !== FORMAT) {
-    throw new Error(`its format is ${JSON.stringify(record.format)}, this program reads ${FORMAT}`);
-  }
-  const { state } = record;
-  if (state !== 'running' && state !== 'stopped' && state !== 'complete') {
-    throw new Error('its state is none this program knows');
-  }
+  const head = headFromJson(record, FORMAT);
   const checkpoint = fields(record.checkpoint);
   return {
-    toolVersion: text(record.toolVersion),
-    state,
-    identity: Object.fromEntries(
-      Object.entries(fields(record.identity)).map(([name, value]) => [name, text(value)]),
-    ),
-    startedAt: time(record.startedAt),
-    updatedAt: time(record.updatedAt),
+    ...head,
     upTo: keyFromJson(checkpoint.upTo),
     logBytes: whole(checkpoint.logBytes),
     totals: totalsOf(fields(record.totals)),

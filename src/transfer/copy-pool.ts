@@ -148,7 +148,8 @@ export class CopyPool {
 
   async #atWork<T>(work: () => Promise<T>): Promise<T> {
     const { counters } = this.#context;
-    this.#waiting--;
+    // One whose turn had come already when all were let wait for ever counts among those no more.
+    if (!this.#cleared) this.#waiting--;
     this.#underWay++;
     counters.working++;
     try {
