@@ -3,6 +3,7 @@
  *
  * Commands besides the migration are loaded when they are asked for: each file more is felt at every start.
  */
+import { setMaxListeners } from 'node:events';
 import { createRequire } from 'node:module';
 import { Command, CommanderError, Option } from 'commander';
 import { type ExitCode, MigrateError } from '../errors.ts';
@@ -24,6 +25,8 @@ import { withDoubleDashes } from './single-dash.ts';
 export async function main(argv: string[]): Promise<number> {
   // Whoever lists this host's processes must not read the secrets from the command line.
   process.title = 's3migrate';
+  // One signal ends all that is under way, and each exchange listens to it: that is no leak.
+  setMaxListeners(0);
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   let exitCode: ExitCode = 0;
   const program = commands((code) => {

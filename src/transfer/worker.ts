@@ -4,6 +4,7 @@
  * It knows neither lists nor logs. What it was copying when it ends without a word has no outcome, and is begun anew
  * by the next run.
  */
+import { setMaxListeners } from 'node:events';
 import { isMainThread, type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { newCounters, type Outcome } from '../domain.ts';
 import type { ObjectKey } from '../object-key.ts';
@@ -201,6 +202,8 @@ function countsOf(counters: AddedCounts): Record<(typeof CREW_COUNTERS)[number],
   return { downloaded, downloadedBytes, uploadedBytes, retries };
 }
 
+// As in the main thread: what is under way all listens to one signal, and that is no leak.
+setMaxListeners(0);
 if (isMainThread || parentPort === null) throw new Error('this is the code of a worker thread');
 const worker = new TransferWorker(workerData as WorkerOptions, parentPort);
 parentPort.on('message', (message: ToWorker) => worker.take(message));

@@ -76,6 +76,25 @@ describe('--cores 2', () => {
     expect(digestsOf(destination)).toEqual(digestsOf(source));
   });
 
+  it.each([1, 2])(
+    'prints nothing but its own lines while many objects and parts wait for one signal (--cores %i)',
+    async (cores) => {
+      const migration = await prepareMigration();
+      const { source, destination } = migration;
+      await migration.givenPhotos(40);
+      source.put('films/long', Buffer.alloc(64 * MIB, 'film'), { partBytes: 5 * MIB });
+      await migration.listKeys();
+      destination.script.on('PutObject').status(503, { code: 'SlowDown' }).times(30);
+
+      const { exitCode, stderr } = await migration.run({ cores });
+
+      expect(exitCode).toBe(0);
+      for (const line of stderr.trimEnd().split('\n')) {
+        expect(line).toMatch(/^(s3migrate: |obj=| {2})/);
+      }
+    },
+  );
+
   it('ends with what made every object fail, whichever thread met it', async () => {
     const migration = await prepareMigration();
     await migration.givenPhotos(500);
