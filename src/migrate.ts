@@ -21,6 +21,7 @@ import {
 } from './record/run-folder.ts';
 import { conservation } from './report/conservation.ts';
 import { FailureGroups } from './report/failures.ts';
+import { loadNote } from './report/load-note.ts';
 import { type Progress, startProgress } from './report/progress.ts';
 import { type EarlierWork, formatSummary, type RunEnd } from './report/summary.ts';
 import {
@@ -43,6 +44,10 @@ import { Transfer } from './transfer/transfer.ts';
 export interface MigrateOptions extends RunInputs {
   /** Objects under way at once, 1 to 4096. */
   readonly threads: number;
+  /** As many at least, whatever a store has to say; 1 to `threads`. */
+  readonly threadsMin: number;
+  /** How long a store may be down before the run is stopped, in ms. */
+  readonly maxOutageMs: number;
   /** Threads that copy, 1 to `threads`. */
   readonly cores: number;
   /** Bytes of collected bodies held at once. */
@@ -201,7 +206,7 @@ async function run({
     stream: stderr,
     now: () => performance.now(),
     listBytesAtStart: () => listBytesAtStart,
-    note: () => waitingNote(folder, transfer),
+    note: () => noteOf(folder, transfer, options),
   });
   folder.warnings.forEach((warning) => progress.message(`s3migrate: warning: ${warning}`));
   signal.addEventListener('abort', () => tellInterrupted(progress, counters));
@@ -381,8 +386,18 @@ function crewOf(
   { options, policy, stores, counters, signal }: CrewInput,
   events: CrewEvents,
 ): Crew {
-  const { cores, threads, memoryBytes, multipartThresholdBytes, partBytes } = options;
-  const work = { counters, threads, memoryBytes, multipartThresholdBytes, partBytes, policy };
+  const { cores, threads, threadsMin, maxOutageMs, memoryBytes } = options;
+  const { multipartThresholdBytes, partBytes } = options;
+  const work = {
+    counters,
+    threads,
+    threadsMin,
+    maxOutageMs,
+    memoryBytes,
+    multipartThresholdBytes,
+    partBytes,
+    policy,
+  };
   if (cores > 1) return new ThreadCrew({ ...work, ...stores.settled, cores }, events);
   const { source, destination } = stores;
   const retry = retryPolicy(signal);
@@ -392,6 +407,21 @@ function crewOf(
 function closeAll({ source, destination }: OpenBuckets): void {
   source.close();
   destination.close();
+}
+
+/** What slows the run down, if anything does. */
+function noteOf(
+  folder: RunFolder,
+  transfer: Transfer,
+  { maxOutageMs }: MigrateOptions,
+): string | undefined {
+  const { source, destination } = transfer.load;
+  const notes = [
+    loadNote('source', { ...source, maxOutageMs }),
+    loadNote('destination', { ...destination, maxOutageMs }),
+    waitingNote(folder, transfer),
+  ];
+  return notes.filter((note) => note !== undefined).join('; ') || undefined;
 }
 
 function waitingNote(folder: RunFolder, transfer: Transfer): string | undefined {

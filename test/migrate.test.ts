@@ -33,6 +33,8 @@ async function givenOptions(): Promise<MigrateOptions> {
     sourceLists: root,
     destinationLists: root,
     threads: 1,
+    threadsMin: 1,
+    maxOutageMs: 60_000,
     cores: 1,
     memoryBytes: 16 * 1024 ** 2,
     multipartThresholdBytes: 16 * 1024 ** 2,

@@ -20,6 +20,7 @@ import {
   type OnLoss,
 } from '../transfer/copy-policy.ts';
 import type { Endpoint } from '../wire/connection.ts';
+import { parseDuration } from './duration.ts';
 import { formatSize, parseSize } from './size.ts';
 
 /** Values by commander's names (camel case), as given, from the environment, or the default. */
@@ -69,6 +70,8 @@ export function migrateOptions(raw: RawOptions, toolVersion: string): MigrateOpt
   return {
     ...inputs,
     threads,
+    threadsMin: wholeNumber(raw, 'threads-min', { least: 1, most: threads }),
+    maxOutageMs: duration(raw, 'max-outage'),
     cores,
     memoryBytes,
     multipartThresholdBytes: size(raw, 'multipart-threshold', {
@@ -376,6 +379,17 @@ function size(
   throw usageError(
     `--${flag} "${displayText(given)}" is not a size ${range}`,
     'For example 256MiB or 1GiB.',
+  );
+}
+
+/** @returns ms */
+function duration(raw: RawOptions, flag: string): number {
+  const given = text(raw, flag);
+  const ms = parseDuration(given);
+  if (ms !== undefined) return ms;
+  throw usageError(
+    `--${flag} "${displayText(given)}" is not a duration`,
+    'For example 90s, 15m or 1h; 0 for none.',
   );
 }
 

@@ -211,6 +211,14 @@ const MIGRATE_FLAGS: readonly Option[] = [
   listsFlag('dest', 'destination', MANDATORY),
   flag('--threads <number>', 'objects copied at once, 1 to 4096').default('64'),
   flag(
+    '--threads-min <number>',
+    'as many at least, however much a store refuses or how late it answers',
+  ).default('1'),
+  flag(
+    '--max-outage <duration>',
+    'how long to wait for a store that does not answer before the run is stopped',
+  ).default('1h'),
+  flag(
     '--cores <number>',
     'threads that copy; default: all cores of this host, one for each 4 of --threads at most',
   ),

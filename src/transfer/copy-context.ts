@@ -11,6 +11,7 @@ import type { MemoryBudget } from './memory-budget.ts';
 import type { PartBuffers } from './part-buffers.ts';
 import type { PartProof } from './part-proof.ts';
 import type { RetryPolicy } from './retry.ts';
+import type { TransferError } from './transfer-error.ts';
 
 export interface CopyContext {
   readonly source: ObjectStore;
@@ -20,6 +21,11 @@ export interface CopyContext {
   readonly contentBuffers: ContentBuffers;
   readonly partBuffers: PartBuffers;
   readonly retry: RetryPolicy;
+  /**
+   * Asked when attempts are used up: whether the store was to blame, and they begin to count anew. Waits for one
+   * that is down; see {@link SideLoad.outlast}.
+   */
+  readonly outlast: (error: TransferError, attempts: number) => Promise<boolean>;
   readonly policy: CopyPolicy;
   /** Objects longer than this are copied in parts. */
   readonly multipartThresholdBytes: number;

@@ -15,7 +15,7 @@ import { type CopyContext, type CopyState, countDownload } from './copy-context.
 import type { CopiedPart } from './copy-part.ts';
 import { multipartEtag } from './digest.ts';
 import { headIfThere, outcomeOfExisting, resolveExisting } from './existing-object.ts';
-import { insist } from './insist.ts';
+import { insist, waitForRetry } from './insist.ts';
 import type { Proof } from './object-proof.ts';
 import { type PartRange, planParts, planPartsOf } from './part-plan.ts';
 import {
@@ -25,7 +25,7 @@ import {
   requireProofOfParts,
 } from './proof-of-parts.ts';
 import { withdraw } from './remove-own.ts';
-import { isPassing, waitBeforeRetry } from './retry.ts';
+import { isPassing } from './retry.ts';
 import { keepsParts, layoutOf, type SourceLayout } from './source-layout.ts';
 import { at, exhausted, TransferError } from './transfer-error.ts';
 
@@ -154,7 +154,7 @@ async function complete(
   context: CopyContext,
   state: CopyState,
 ): Promise<CompletedUpload | undefined> {
-  const { destination, retry, counters } = context;
+  const { destination } = context;
   for (let attempt = 1; ; attempt++) {
     try {
       return await at('destination', destination.completeNew(key, { uploadId, parts }));
@@ -168,10 +168,9 @@ async function complete(
       if (gone || error.kind === 'precondition-failed') return undefined;
       // After a conflict S3 wants the whole upload made anew: that is the object's next attempt.
       if (error.kind === 'conflict') throw error;
-      const wait = waitBeforeRetry(error.cause, attempt, retry);
-      if (wait === undefined) throw isPassing(error.cause) ? exhausted(error, attempt) : error;
-      counters.retries++;
-      await retry.sleep(wait);
+      const counted = await waitForRetry(error, attempt, context);
+      if (counted === undefined) throw isPassing(error.cause) ? exhausted(error, attempt) : error;
+      attempt = counted;
     }
   }
 }

@@ -34,11 +34,12 @@ import { copyInParts } from './copy-in-parts.ts';
 import { CopyThrough, digestOfSource, type ReadDigest } from './copy-through.ts';
 import { base64ToHex, digestOf, md5Base64 } from './digest.ts';
 import { headIfThere, lookOnceMore, outcomeOfFound, resolveExisting } from './existing-object.ts';
+import { waitForRetry } from './insist.ts';
 import { isBetterWhole, noProof, type Proof, tellsMd5s, toldDigest } from './object-proof.ts';
 import { MIN_PART_BYTES } from './part-plan.ts';
 import { recheckSource } from './recheck-source.ts';
 import { withdraw } from './remove-own.ts';
-import { isPassing, waitBeforeRetry } from './retry.ts';
+import { isPassing } from './retry.ts';
 import { keepsParts } from './source-layout.ts';
 import { at, isWithdrawn, TransferError, wrongEtag } from './transfer-error.ts';
 
@@ -134,15 +135,17 @@ async function tryToCopy<T extends Outcome | LargeObject>(
         context.counters.retries++;
         continue;
       }
-      const wait = waitBeforeRetry(error.cause, attempt, context.retry);
       // Who was in conflict may have won by now, and some stores say 409 for all that is there: no need to wait.
-      if ((wait === undefined || error.kind === 'conflict') && mayBeThere(error, state)) {
-        const found = await lookOnceMore(key, context, state);
-        if (found !== undefined) return told(found, state, context);
+      const before =
+        error.kind === 'conflict' ? await lookIfThere(error, key, context, state) : undefined;
+      if (before !== undefined) return told(before, state, context);
+      const counted = await waitForRetry(error, attempt, context);
+      if (counted === undefined) {
+        const found =
+          error.kind === 'conflict' ? undefined : await lookIfThere(error, key, context, state);
+        return told(found ?? failed(key, error, attempt, context.now()), state, context);
       }
-      if (wait === undefined) return failed(key, error, attempt, context.now());
-      context.counters.retries++;
-      await context.retry.sleep(wait);
+      attempt = counted;
     }
   }
 }
@@ -157,10 +160,19 @@ function told<T extends Outcome | LargeObject>(
   return { ...end, detail: withLosses(end.detail, lossesToTell(lost, policy)) };
 }
 
-/** Not after an answer that tells of other bytes or refuses them: what is there then is no success. */
-function mayBeThere({ side, cause }: TransferError, state: CopyState): boolean {
-  const unclear = cause.kind === 'conflict' || state.mayHaveLanded !== undefined;
-  return side === 'destination' && unclear && isPassing(cause);
+/**
+ * The object at the destination, where the failure leaves open whether it is there by now. Not after an answer
+ * that tells of other bytes or refuses them: what is there then is no success.
+ */
+async function lookIfThere(
+  { side, cause }: TransferError,
+  key: ObjectKey,
+  context: CopyContext,
+  state: CopyState,
+): Promise<Outcome | undefined> {
+  const isUnclear = cause.kind === 'conflict' || state.mayHaveLanded !== undefined;
+  if (side !== 'destination' || !isUnclear || !isPassing(cause)) return undefined;
+  return lookOnceMore(key, context, state);
 }
 
 async function attemptCopy(

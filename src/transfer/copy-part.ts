@@ -28,7 +28,7 @@ export type CopiedPart = UploadedPart;
 /** What copying a part needs of all that copies share. */
 export type PartContext = Pick<
   CopyContext,
-  'source' | 'destination' | 'budget' | 'partBuffers' | 'counters' | 'retry'
+  'source' | 'destination' | 'budget' | 'partBuffers' | 'counters' | 'retry' | 'outlast'
 >;
 
 /**

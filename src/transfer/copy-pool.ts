@@ -6,7 +6,7 @@
  * connections at once, and small ones keep moving beside them.
  */
 import pLimit from 'p-limit';
-import type { Counters, Outcome } from '../domain.ts';
+import type { Counters, Outcome, Side } from '../domain.ts';
 import type { ObjectKey } from '../object-key.ts';
 import type { ObjectStore } from '../s3/object-store.ts';
 import { ContentBuffers } from './content-buffers.ts';
@@ -15,8 +15,10 @@ import { copyLargeObject, copyObject, type LargeObject } from './copy-object.ts'
 import { type CopiedPart, copyPart, type PartJob } from './copy-part.ts';
 import type { CopyPolicy } from './copy-policy.ts';
 import { MemoryBudget } from './memory-budget.ts';
+import { PacedStore } from './paced-store.ts';
 import { PartBuffers } from './part-buffers.ts';
 import { type RetryPolicy, RunEnding } from './retry.ts';
+import { type LoadState, SideLoad } from './side-load.ts';
 
 export interface CopyPoolOptions {
   readonly source: ObjectStore;
@@ -24,6 +26,10 @@ export interface CopyPoolOptions {
   readonly counters: Counters;
   /** Objects and parts under way at once; at least 1. */
   readonly threads: number;
+  /** As many at least, whatever a store has to say; 1 to `threads`. */
+  readonly threadsMin: number;
+  /** How long a store may be down before the run is stopped, in ms. */
+  readonly maxOutageMs: number;
   /** Bytes of collected bodies held at once. */
   readonly memoryBytes: number;
   /** Objects longer than this are copied in parts; at most 5 GiB. */
@@ -41,8 +47,8 @@ export interface CopyPoolOptions {
 const OBJECTS_SHARE = 1 / 4;
 
 export class CopyPool {
-  readonly #threads: number;
   readonly #context: CopyContext;
+  readonly #loads: Readonly<Record<Side, SideLoad>>;
   readonly #objects: ReturnType<typeof pLimit>;
   /** Large objects whose parts are copied; they hold no place, but memory and an upload each. */
   readonly #large: ReturnType<typeof pLimit>;
@@ -58,13 +64,30 @@ export class CopyPool {
    */
   constructor(options: CopyPoolOptions, copyParts?: Pick<CopyContext, 'copyPart' | 'partWindow'>) {
     const { source, destination, counters, threads, retry, warn, now } = options;
-    this.#threads = threads;
     this.#objects = pLimit(threads);
     this.#large = pLimit(threads);
     this.#parts = pLimit(threads);
+    const loadOf = (side: Side): SideLoad =>
+      new SideLoad({
+        side,
+        least: options.threadsMin,
+        most: threads,
+        maxOutageMs: options.maxOutageMs,
+        now: () => performance.now(),
+        onChange: () => this.#share(),
+      });
+    this.#loads = { source: loadOf('source'), destination: loadOf('destination') };
+    const stores = {
+      source: new PacedStore(source, this.#loads.source, 'reading'),
+      destination: new PacedStore(destination, this.#loads.destination, 'writing'),
+    };
     this.#context = {
-      source,
-      destination,
+      ...stores,
+      outlast: ({ side, cause }, attempts) =>
+        this.#loads[side].outlast(cause, attempts, {
+          ask: () => stores[side].headBucket(),
+          sleep: retry.sleep,
+        }),
       counters,
       retry,
       warn,
@@ -80,6 +103,16 @@ export class CopyPool {
       learnt: { sourceEtags: 'untried' },
       ...copyParts,
     };
+  }
+
+  /** How much each store is asked for at present, and whether it is there. */
+  get load(): LoadState {
+    return { source: this.#loads.source.state, destination: this.#loads.destination.state };
+  }
+
+  /** Ends what it does by itself; to be called when it is idle. */
+  close(): void {
+    for (const load of Object.values(this.#loads)) load.close();
   }
 
   /** Objects that wait for their turn. */
@@ -165,16 +198,21 @@ export class CopyPool {
     }
   }
 
-  /** Divides the places between whole objects and parts; together they are never more, but for one each. */
+  /**
+   * Divides the places that the stores allow at present between whole objects and parts; together they are never
+   * more, but for one each.
+   */
   #share(): void {
     const objects = this.#objects;
+    const { source, destination } = this.#loads;
+    const places = Math.min(source.places, destination.places);
     if (this.#partsUnderWay === 0) {
-      objects.concurrency = this.#threads;
+      objects.concurrency = places;
       return;
     }
     const wanted = objects.activeCount + objects.pendingCount;
-    const share = Math.min(wanted, Math.floor(this.#threads * OBJECTS_SHARE));
+    const share = Math.min(wanted, Math.floor(places * OBJECTS_SHARE));
     objects.concurrency = Math.max(1, share);
-    this.#parts.concurrency = Math.max(1, this.#threads - Math.max(share, objects.activeCount));
+    this.#parts.concurrency = Math.max(1, places - Math.max(share, objects.activeCount));
   }
 }

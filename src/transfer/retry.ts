@@ -34,6 +34,33 @@ export function isPassing(error: StoreError): boolean {
   return PASSING.has(error.kind);
 }
 
+const TROUBLE: ReadonlySet<StoreErrorKind> = new Set([
+  'throttled',
+  'unavailable',
+  'unreachable',
+  'network',
+]);
+
+/** Whether it is a sign that the store itself is in trouble, and not only this exchange. */
+export function isStoreTrouble({ kind, code, status }: StoreError): boolean {
+  if (kind === 'network') return status === 0 && code !== 'aborted';
+  return TROUBLE.has(kind);
+}
+
+const TOO_LATE: ReadonlySet<string> = new Set([
+  'connect-timeout',
+  'first-byte-timeout',
+  'idle-timeout',
+  'too-slow',
+]);
+/** 502, 504 and 522, 524 of proxies: what is behind them did not answer in time. */
+const TOO_LATE_STATUS: ReadonlySet<number> = new Set([502, 504, 522, 524]);
+
+/** Whether the store did not answer in time, as one does that has too much to do. */
+export function isTooLate({ code, status }: StoreError): boolean {
+  return TOO_LATE.has(code) || TOO_LATE_STATUS.has(status);
+}
+
 /**
  * @param attempt the attempt that failed, from 1
  * @returns the wait before the next attempt in ms, or undefined when there shall be none
@@ -71,7 +98,7 @@ export function retryPolicy(signal: AbortSignal, endingMs = ENDING_MS): RetryPol
   return {
     maxAttempts: 8,
     baseMs: 500,
-    capMs: 30_000,
+    capMs: 60_000,
     random: Math.random,
     sleep: async (ms) => {
       if (!signal.aborted) {

@@ -11,6 +11,7 @@ import { MigrateError } from '../errors.ts';
 import type { Crew, CrewEvents } from './crew.ts';
 import type { OpenPage } from './open-page.ts';
 import { PartDesk } from './part-desk.ts';
+import { type LoadState, loadOfAll, undisturbed } from './side-load.ts';
 import {
   type AddedCounts,
   CREW_COUNTERS,
@@ -24,7 +25,7 @@ import {
 export interface ThreadCrewOptions
   extends Pick<
     WorkerOptions,
-    'source' | 'destination' | 'multipartThresholdBytes' | 'partBytes' | 'policy'
+    'source' | 'destination' | 'multipartThresholdBytes' | 'partBytes' | 'policy' | 'maxOutageMs'
   > {
   readonly counters: Counters;
   /** Worker threads; at least 1, at most `threads`. */
@@ -33,6 +34,8 @@ export interface ThreadCrewOptions
   readonly threads: number;
   /** Of all workers together. */
   readonly memoryBytes: number;
+  /** Of all workers together; each has one at least. */
+  readonly threadsMin: number;
 }
 
 /** Most keys in a message: enough that it costs little for each, few enough that the workers share fairly. */
@@ -82,6 +85,10 @@ export class ThreadCrew implements Crew {
 
   get idle(): boolean {
     return this.#waiting === 0 && this.#members.every((member) => member.idle);
+  }
+
+  get load(): LoadState {
+    return loadOfAll(this.#members.flatMap(({ load, alive }) => (alive ? [load] : [])));
   }
 
   copy(page: OpenPage, indices: Iterable<number>): void {
@@ -153,8 +160,8 @@ export class ThreadCrew implements Crew {
 
   /** @returns undefined when all have been started */
   #startOne(): Member | undefined {
-    const { cores, threads, memoryBytes, source, destination } = this.#options;
-    const { multipartThresholdBytes, partBytes, policy } = this.#options;
+    const { cores, threads, threadsMin, memoryBytes, source, destination } = this.#options;
+    const { multipartThresholdBytes, partBytes, policy, maxOutageMs } = this.#options;
     const number = this.#members.length;
     if (number >= cores) return undefined;
     const options: WorkerOptions = {
@@ -163,6 +170,8 @@ export class ThreadCrew implements Crew {
       multipartThresholdBytes,
       partBytes,
       policy,
+      maxOutageMs,
+      threadsMin: Math.max(1, Math.floor(threadsMin / cores)),
       threads: Math.floor(threads / cores) + (number < threads % cores ? 1 : 0),
       memoryBytes: Math.floor(memoryBytes / cores),
       partWindow: threads,
@@ -194,6 +203,9 @@ export class ThreadCrew implements Crew {
         return;
       case 'part-end':
         this.#desk.end(message.id, message.end);
+        return;
+      case 'load':
+        member.load = message.load;
         return;
       case 'warning':
         this.#events.onWarning(message.message);
@@ -252,6 +264,8 @@ interface MemberEvents {
 /** One worker thread, and what it has to do. */
 class Member {
   readonly threads: number;
+  /** As it was told last. */
+  load: LoadState;
   readonly #worker: Worker;
   readonly #ended: Promise<void>;
   readonly #slices = new Map<number, Slice>();
@@ -264,6 +278,7 @@ class Member {
 
   constructor(options: WorkerOptions, events: MemberEvents) {
     this.threads = options.threads;
+    this.load = undisturbed(options.threads);
     this.#worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: options });
     this.#worker.on('message', (message: FromWorker) => {
       if (message.kind === 'stopped' && this.#state === 'stopping') this.#state = 'stopped';

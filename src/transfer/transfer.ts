@@ -9,6 +9,7 @@ import type { Counters, Outcome, OutcomePage, PlanPage } from '../domain.ts';
 import type { ObjectKey } from '../object-key.ts';
 import type { Crew, CrewEvents } from './crew.ts';
 import { OpenPage } from './open-page.ts';
+import type { LoadState } from './side-load.ts';
 
 export interface TransferOptions {
   /** Makes what copies; asked once. */
@@ -60,6 +61,11 @@ export class Transfer {
   /** Ends all connections at once, by a reset; returns when that is done. */
   leave(): void {
     this.#crew.leave();
+  }
+
+  /** How much each store is asked for at present, and whether it is there. */
+  get load(): LoadState {
+    return this.#crew.load;
   }
 
   /** The key that the log waits for: the first one under way. */

@@ -11,6 +11,7 @@ import type { WireObjectStoreOptions } from '../s3/wire-object-store.ts';
 import type { CopiedPart, PartJob } from './copy-part.ts';
 import type { CopyPolicy } from './copy-policy.ts';
 import { RunEnding } from './retry.ts';
+import type { LoadState } from './side-load.ts';
 import { TransferError } from './transfer-error.ts';
 
 /** What a worker is started with. */
@@ -20,6 +21,8 @@ export interface WorkerOptions {
   /** This worker's places, and its part of the memory for collected bodies. */
   readonly threads: number;
   readonly memoryBytes: number;
+  readonly threadsMin: number;
+  readonly maxOutageMs: number;
   readonly multipartThresholdBytes: number;
   readonly partBytes: number | undefined;
   readonly policy: CopyPolicy;
@@ -53,6 +56,8 @@ export type FromWorker =
   | { readonly kind: 'drop-part'; readonly id: number }
   | { readonly kind: 'part-end'; readonly id: number; readonly end: PartEnd }
   | { readonly kind: 'warning'; readonly message: string }
+  /** What the stores allow has changed since it was told last. */
+  | { readonly kind: 'load'; readonly load: LoadState }
   /** Nothing is under way, and nothing will be begun. */
   | { readonly kind: 'stopped' }
   /** What makes every object fail. */

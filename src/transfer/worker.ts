@@ -12,6 +12,7 @@ import { WireObjectStore } from '../s3/wire-object-store.ts';
 import type { CopiedPart, PartJob } from './copy-part.ts';
 import { CopyPool } from './copy-pool.ts';
 import { RunEnding, retryPolicy } from './retry.ts';
+import { isUndisturbed, type LoadState } from './side-load.ts';
 import {
   type AddedCounts,
   CREW_COUNTERS,
@@ -43,6 +44,8 @@ class TransferWorker {
   readonly #ending = new AbortController();
   readonly #pool: CopyPool;
   #told: AddedCounts = countsOf(this.#counters);
+  /** Undefined when it was told last that both stores take all they are asked for. */
+  #toldLoad: LoadState | undefined;
   #outcomes = new Map<number, SliceOutcomes>();
   #outcomeCount = 0;
   #telling: NodeJS.Timeout | undefined;
@@ -63,6 +66,8 @@ class TransferWorker {
         counters: this.#counters,
         threads: options.threads,
         memoryBytes: options.memoryBytes,
+        threadsMin: options.threadsMin,
+        maxOutageMs: options.maxOutageMs,
         multipartThresholdBytes: options.multipartThresholdBytes,
         partBytes: options.partBytes,
         policy: options.policy,
@@ -91,9 +96,12 @@ class TransferWorker {
         return;
       case 'stop':
         this.#ending.abort();
+        // What waits for its turn is finished where that is a moment's work.
+        if (!isUndisturbed(this.#pool.load)) this.#pool.clear();
         this.#endWhenIdle();
         return;
       case 'close':
+        this.#pool.close();
         this.#closeStores();
         clearInterval(this.#counting);
         this.#onClosed();
@@ -174,8 +182,16 @@ class TransferWorker {
   }
 
   #tellCounts(): void {
+    this.#tellLoad();
     if (CREW_COUNTERS.some((name) => this.#counters[name] !== this.#told[name]))
       this.#tellProgress();
+  }
+
+  #tellLoad(): void {
+    const { load } = this.#pool;
+    const wasQuiet = this.#toldLoad === undefined;
+    this.#toldLoad = isUndisturbed(load) ? undefined : load;
+    if (!wasQuiet || this.#toldLoad !== undefined) this.#tell({ kind: 'load', load });
   }
 
   #tellProgress(): void {

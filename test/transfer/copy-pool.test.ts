@@ -34,6 +34,8 @@ describe('a pool in which one object tells that all would fail', () => {
         destination: source,
         counters: newCounters(),
         threads: 2,
+        threadsMin: 1,
+        maxOutageMs: 0,
         memoryBytes: 1024,
         multipartThresholdBytes: 1024,
         partBytes: undefined,

@@ -37,6 +37,8 @@ const stage = ({
     destination: servers.destination.store,
     counters: servers.counters,
     threads: 4,
+    threadsMin: 1,
+    maxOutageMs: 0,
     memoryBytes: 1024 ** 2,
     multipartThresholdBytes: 1024 ** 3,
     partBytes: undefined,

@@ -103,6 +103,7 @@ export class TwoServers {
       partBuffers: new PartBuffers(),
       policy: DEFAULT_POLICY,
       retry: this.retry,
+      outlast: () => Promise.resolve(false),
       warn: (message) => this.warnings.push(message),
       multipartThresholdBytes: MIN_PART_BYTES,
       copyPart: (job) => copyPart(job, context),

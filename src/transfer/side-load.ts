@@ -1,0 +1,464 @@
+/**
+ * How much one store is asked for at once, by what it says and how it fares.
+ *
+ * Two limits, each found by additive increase and multiplicative decrease. The *level* is how many exchanges
+ * may be under way: it falls when the store stops answering in time, and when its answers come ever later.
+ * The *pace* is how many may begin a second: there is none until the store refuses some as too many (503, 429); it
+ * then follows what the store was seen to take, along the curve of CUBIC (RFC 9438): quickly back to just below
+ * where it was refused, slowly past it, so that nearly all of what a store allows is used and few are refused.
+ *
+ * It also knows whether the store is there at all: {@link SideLoad.outlast} waits for one that is down, so that
+ * an outage costs time and no objects. Each thread has its own; together they come to a fair share of one store.
+ */
+import type { Side } from '../domain.ts';
+import { MigrateError } from '../errors.ts';
+import type { ObjectKey } from '../object-key.ts';
+import { StoreError } from '../s3/object-store.ts';
+import { isStoreTrouble, isTooLate } from './retry.ts';
+
+export interface SideLoadOptions {
+  readonly side: Side;
+  /** Exchanges under way at once; the level stays between them. */
+  readonly least: number;
+  readonly most: number;
+  /** How long a store may be down before the run is stopped, in ms. */
+  readonly maxOutageMs: number;
+  /** Monotonic, ms. */
+  readonly now: () => number;
+  /** Called when {@link SideLoad.places} may have changed. */
+  readonly onChange: () => void;
+}
+
+/** What the progress line shows of one side, as plain data. */
+export interface SideState {
+  /** Exchanges that may be under way; of at most `most`. */
+  readonly places: number;
+  readonly most: number;
+  /** Exchanges that may begin a second; undefined when that is not limited. */
+  readonly perSecond: number | undefined;
+  /** Since when nothing was to be had of the store, once that is more than a moment. */
+  readonly down: { readonly forMs: number; readonly why: string } | undefined;
+}
+
+export type LoadState = Readonly<Record<Side, SideState>>;
+
+const TICK_MS = 250;
+/** Successes are counted in slices of this length, over the last second. */
+const SLICE_MS = 100;
+const SLICES = 10;
+
+/** The pace after a refusal, as a share of what the store was seen to take. */
+const PACE_DECREASE = 0.95;
+/** Seconds until the pace is back at that. */
+const PLATEAU_SECONDS = 4;
+const CURVE = (1 - PACE_DECREASE) / PLATEAU_SECONDS ** 3;
+/** Least requests a second of one thread: less would look like a standstill. */
+const LEAST_PACE = 1;
+/** A pace that nobody has had to wait for in this time is no limit. */
+const UNUSED_PACE_MS = 10_000;
+/** Requests that may go at once after a pause, as time at the present pace. */
+const BURST_SECONDS = 0.01;
+/** Exchanges that a paced store needs under way: those of this time, or of twice what one takes. */
+const PACED_SECONDS = 0.25;
+
+const LEVEL_DECREASE = 0.7;
+const LEVEL_DECREASE_EVERY_MS = 1_000;
+/** Seconds in which the level grows from nothing to the most. */
+const LEVEL_GROWTH_SECONDS = 30;
+
+/** Answers that come this many times later than they did, and this much, are of a store with too much to do. */
+const LATE_FACTOR = 4;
+const LATE_MS = 100;
+const LATE_SAMPLES = 8;
+/** What an answer takes when all is well is relearnt so slowly, as a factor a tick. */
+const BASE_DRIFT = 1.002;
+
+/** What is shown as being down has not answered for so long. */
+const SHOWN_DOWN_MS = 3_000;
+/** How often a store that is down is asked whether it is there again. */
+const ASK_EVERY_MS = 2_000;
+/** Refusals of others in the last half minute, as a share of all answers, from which on one more says little of its object. */
+const COMMON_SHARE = 0.05;
+const COMMON_MS = 30_000;
+
+export class SideLoad {
+  readonly #options: SideLoadOptions;
+  #level: number;
+  #levelFellAt = Number.NEGATIVE_INFINITY;
+  /** Requests a second where the store last refused some; undefined while there is no pace. */
+  #peak: number | undefined;
+  #paceSince = 0;
+  #pace = Number.POSITIVE_INFINITY;
+  #tokens = 0;
+  #tokensAt = 0;
+  #waitedAt = Number.NEGATIVE_INFINITY;
+  readonly #queue: (() => void)[] = [];
+  #pump: NodeJS.Timeout | undefined;
+  #tick: NodeJS.Timeout | undefined;
+
+  readonly #taken = new Float64Array(SLICES);
+  #slice = 0;
+  #begunAt: number;
+
+  #underWay = 0;
+  #latencySum = 0;
+  #latencyCount = 0;
+  #latencyMs = 0;
+  #baseMs = Number.POSITIVE_INFINITY;
+
+  #downSince: number | undefined;
+  #downWhy = '';
+  /** What it took in the last second before it was down. */
+  #takenBefore = 0;
+  readonly #troubled = new Set<ObjectKey>();
+  #recent = { taken: 0, refused: 0 };
+  #recentAt: number;
+  #asking: Promise<boolean> | undefined;
+
+  constructor(options: SideLoadOptions) {
+    this.#options = options;
+    this.#level = options.most;
+    this.#begunAt = options.now();
+    this.#recentAt = this.#begunAt;
+  }
+
+  /** Exchanges that may be under way at present, from `least` to `most`. */
+  get places(): number {
+    const { least, most } = this.#options;
+    const paced =
+      this.#peak === undefined
+        ? most
+        : Math.ceil(this.#pace * Math.max(PACED_SECONDS, (2 * this.#latencyMs) / 1_000));
+    return Math.max(least, Math.min(most, Math.floor(this.#level), paced));
+  }
+
+  get state(): SideState {
+    const forMs = this.#downMs;
+    return {
+      places: this.places,
+      most: this.#options.most,
+      perSecond: this.#peak === undefined ? undefined : this.#pace,
+      down: forMs < SHOWN_DOWN_MS ? undefined : { forMs, why: this.#downWhy },
+    };
+  }
+
+  /** @returns undefined when an exchange may begin now, else when it is its turn */
+  admit(): Promise<void> | undefined {
+    if (this.#peak === undefined) return undefined;
+    this.#refill();
+    if (this.#queue.length === 0 && this.#tokens >= 1) {
+      this.#tokens--;
+      return undefined;
+    }
+    this.#waitedAt = this.#options.now();
+    return new Promise((resolve) => {
+      this.#queue.push(resolve);
+      this.#pumpSoon();
+    });
+  }
+
+  /** @returns when it began, for what is told of its end */
+  begin(): number {
+    this.#underWay++;
+    return this.#options.now();
+  }
+
+  /** An answer has come that shows a store at work, be it a refusal of the request itself. */
+  succeeded(): void {
+    this.#underWay--;
+    this.#recent.taken++;
+    this.#countTaken();
+    if (this.#downSince !== undefined) this.#isUp();
+  }
+
+  /** How long a small request has waited for its answer. */
+  measured(latencyMs: number): void {
+    this.#latencySum += latencyMs;
+    this.#latencyCount++;
+    if (this.#latencyCount === LATE_SAMPLES) this.#keepTicking();
+  }
+
+  /** An exchange that says nothing of the store has ended: a reading one of a store that is to take writes. */
+  ended(): void {
+    this.#underWay--;
+  }
+
+  /** @param error - one that {@link isStoreTrouble} holds for */
+  failed(key: ObjectKey, error: StoreError, begunAt: number): void {
+    const underWay = this.#underWay--;
+    const now = this.#options.now();
+    if (this.#downSince === undefined) {
+      this.#downSince = now;
+      this.#takenBefore = this.#takenLastSecond(now);
+    }
+    this.#downWhy = wordsOf(error);
+    if (this.#troubled.size < 2) this.#troubled.add(key);
+    if (error.kind === 'throttled') {
+      this.#recent.refused++;
+      // What was sent before the last decrease says nothing of the pace since.
+      if (this.#peak === undefined || begunAt >= this.#paceSince) this.#slowDown(now);
+    } else if (isTooLate(error)) {
+      this.#lowerLevel(now, underWay, LEVEL_DECREASE);
+    }
+  }
+
+  /**
+   * To be asked when an object, or one exchange of it, has used up its attempts: whether that was the store's
+   * doing, so that it begins to count anew. Waits for a store that is down, and comes back with true when it is
+   * there again.
+   *
+   * @param attempts - of this object, which are no sign that others fare the same
+   * @param ask - asks the store for its bucket
+   * @throws MigrateError when it stays down for longer than it may; what `sleep` throws when the run ends
+   */
+  async outlast(
+    error: StoreError,
+    attempts: number,
+    { ask, sleep }: { ask: () => Promise<void>; sleep: (ms: number) => Promise<void> },
+  ): Promise<boolean> {
+    if (!isStoreTrouble(error)) return false;
+    if (this.#downMs < SHOWN_DOWN_MS && this.#isCommon(error, attempts)) return true;
+    while (this.#downSince !== undefined) {
+      const isThere = await this.#isThere(ask);
+      const isOfOne = this.#troubled.size < 2 || error.kind !== 'throttled';
+      if (isThere && isOfOne) {
+        this.#isUp();
+        return false;
+      }
+      if (this.#downMs > this.#options.maxOutageMs) {
+        if (isThere) return false;
+        throw this.#downForTooLong();
+      }
+      await sleep(ASK_EVERY_MS);
+      // It refuses all that it is asked for, and only trying tells when that is over.
+      if (isThere) return true;
+    }
+    return true;
+  }
+
+  /** Ends what it does by itself; nobody waits any more. */
+  close(): void {
+    clearInterval(this.#tick);
+    clearTimeout(this.#pump);
+    for (const resolve of this.#queue.splice(0)) resolve();
+  }
+
+  /** How long nothing was to be had of the store; 0 while it answers. */
+  get #downMs(): number {
+    return this.#downSince === undefined ? 0 : this.#options.now() - this.#downSince;
+  }
+
+  #downForTooLong(): MigrateError {
+    const seconds = Math.round(this.#downMs / 1_000);
+    return new MigrateError(
+      `the ${this.#options.side} has not answered for ${seconds} s (${this.#downWhy})`,
+      {
+        exitCode: 3,
+        hint: 'When it is there again, give the same command again: it goes on where this run ended. --max-outage sets how long a run waits.',
+      },
+    );
+  }
+
+  /** Whether the bucket answers; all who want to know it at once ask once. */
+  #isThere(ask: () => Promise<void>): Promise<boolean> {
+    this.#asking ??= ask()
+      .then(
+        () => true,
+        // A refusal is an answer as well.
+        (error: unknown) => error instanceof StoreError && !isStoreTrouble(error),
+      )
+      .then((isThere) => {
+        this.#asking = undefined;
+        return isThere;
+      });
+    return this.#asking;
+  }
+
+  #isUp(): void {
+    const now = this.#options.now();
+    // What it took while it was down says nothing of what it takes now.
+    if (this.#peak !== undefined && this.#downMs > SLICES * SLICE_MS) {
+      this.#setPace(Math.max(this.#peak, this.#takenBefore), now);
+    }
+    this.#downSince = undefined;
+    this.#troubled.clear();
+  }
+
+  /** Whether so many are refused that this object's refusals are no sign of anything about it. */
+  #isCommon({ kind }: StoreError, attempts: number): boolean {
+    if (kind !== 'throttled') return false;
+    const { taken, refused } = this.#recent;
+    const ofOthers = refused - attempts;
+    return ofOthers > COMMON_SHARE * (taken + refused);
+  }
+
+  #slowDown(now: number): void {
+    const seen = Math.max(LEAST_PACE, this.#takenLastSecond(now));
+    this.#setPace(Math.min(this.#pace, seen), now);
+  }
+
+  /** @param peak - exchanges a second */
+  #setPace(peak: number, now: number): void {
+    this.#peak = peak;
+    this.#paceSince = now;
+    this.#pace = Math.max(LEAST_PACE, peak * PACE_DECREASE);
+    this.#tokens = Math.min(this.#tokens, 0);
+    this.#tokensAt = now;
+    this.#waitedAt = now;
+    this.#keepTicking();
+    this.#options.onChange();
+  }
+
+  #lowerLevel(now: number, underWay: number, factor: number): void {
+    if (now - this.#levelFellAt < LEVEL_DECREASE_EVERY_MS) return;
+    this.#levelFellAt = now;
+    const { least } = this.#options;
+    this.#level = Math.max(least, Math.min(this.#level, underWay) * factor);
+    this.#keepTicking();
+    this.#options.onChange();
+  }
+
+  #keepTicking(): void {
+    if (this.#tick !== undefined) return;
+    this.#tick = setInterval(() => this.#adapt(), TICK_MS);
+    this.#tick.unref();
+  }
+
+  #adapt(): void {
+    const now = this.#options.now();
+    this.#forget(now);
+    this.#adaptToLatency(now);
+    const before = this.places;
+    this.#growLevel(now);
+    this.#growPace(now);
+    if (this.places !== before) this.#options.onChange();
+  }
+
+  #growLevel(now: number): void {
+    const { most } = this.#options;
+    // Not while the store is down: that it does not answer faster is no sign of room.
+    const mayGrow = this.#downSince === undefined && now - this.#levelFellAt >= TICK_MS;
+    if (mayGrow && this.#level < most) {
+      const growth = (most / LEVEL_GROWTH_SECONDS) * (TICK_MS / 1_000);
+      this.#level = Math.min(most, this.#level + Math.max(growth, TICK_MS / 1_000));
+    }
+  }
+
+  #growPace(now: number): void {
+    if (this.#peak === undefined) return;
+    if (now - this.#waitedAt > UNUSED_PACE_MS) {
+      this.#peak = undefined;
+      this.#pace = Number.POSITIVE_INFINITY;
+      for (const resolve of this.#queue.splice(0)) resolve();
+      return;
+    }
+    const seconds = (now - this.#paceSince) / 1_000;
+    this.#refill();
+    this.#pace = Math.max(LEAST_PACE, this.#peak * (1 + CURVE * (seconds - PLATEAU_SECONDS) ** 3));
+    if (this.#queue.length > 0) this.#pumpSoon();
+  }
+
+  #adaptToLatency(now: number): void {
+    if (this.#latencyCount < LATE_SAMPLES) return;
+    const latencyMs = this.#latencySum / this.#latencyCount;
+    this.#latencySum = 0;
+    this.#latencyCount = 0;
+    this.#latencyMs = latencyMs;
+    this.#baseMs = Math.min(this.#baseMs * BASE_DRIFT, latencyMs);
+    if (latencyMs > LATE_FACTOR * this.#baseMs + LATE_MS) {
+      this.#lowerLevel(now, this.#level, LEVEL_DECREASE);
+    }
+  }
+
+  #forget(now: number): void {
+    if (now - this.#recentAt < COMMON_MS) return;
+    this.#recentAt = now;
+    this.#recent = { taken: this.#recent.taken / 2, refused: this.#recent.refused / 2 };
+  }
+
+  #countTaken(): void {
+    const now = this.#options.now();
+    this.#advanceSlices(now);
+    const at = this.#slice % SLICES;
+    this.#taken[at] = (this.#taken[at] as number) + 1;
+  }
+
+  /** Successes of the last second, also where there was less time than that. */
+  #takenLastSecond(now: number): number {
+    this.#advanceSlices(now);
+    return this.#taken.reduce((sum, count) => sum + count, 0);
+  }
+
+  #advanceSlices(now: number): void {
+    const slice = Math.floor((now - this.#begunAt) / SLICE_MS);
+    if (slice - this.#slice >= SLICES) this.#taken.fill(0);
+    else for (let i = this.#slice + 1; i <= slice; i++) this.#taken[i % SLICES] = 0;
+    this.#slice = slice;
+  }
+
+  #refill(): void {
+    const now = this.#options.now();
+    const most = Math.max(1, this.#pace * BURST_SECONDS);
+    this.#tokens = Math.min(most, this.#tokens + ((now - this.#tokensAt) / 1_000) * this.#pace);
+    this.#tokensAt = now;
+  }
+
+  #pumpSoon(): void {
+    if (this.#pump !== undefined) return;
+    const ms = Math.max(1, ((1 - this.#tokens) / this.#pace) * 1_000);
+    this.#pump = setTimeout(() => {
+      this.#pump = undefined;
+      this.#refill();
+      while (this.#tokens >= 1 && this.#queue.length > 0) {
+        this.#tokens--;
+        this.#queue.shift()?.();
+      }
+      if (this.#queue.length > 0) {
+        this.#waitedAt = this.#options.now();
+        this.#pumpSoon();
+      }
+    }, ms);
+  }
+}
+
+function wordsOf({ status, code, message }: StoreError): string {
+  if (status === 0) return message;
+  return code.startsWith('HTTP') ? code : `${status} ${code}`;
+}
+
+const SIDES: readonly Side[] = ['source', 'destination'];
+
+/** Of two stores that take all they are asked for. */
+export function undisturbed(most: number): LoadState {
+  const state: SideState = { places: most, most, perSecond: undefined, down: undefined };
+  return { source: state, destination: state };
+}
+
+export function isUndisturbed(load: LoadState): boolean {
+  return SIDES.every((side) => {
+    const { places, most, perSecond, down } = load[side];
+    return places === most && perSecond === undefined && down === undefined;
+  });
+}
+
+/** What several threads ask of the same two stores, taken together. */
+export function loadOfAll(loads: readonly LoadState[]): LoadState {
+  return {
+    source: stateOfAll(loads.map(({ source }) => source)),
+    destination: stateOfAll(loads.map(({ destination }) => destination)),
+  };
+}
+
+function stateOfAll(states: readonly SideState[]): SideState {
+  let places = 0;
+  let most = 0;
+  let perSecond: number | undefined;
+  let down: SideState['down'];
+  for (const state of states) {
+    places += state.places;
+    most += state.most;
+    if (state.perSecond !== undefined) perSecond = (perSecond ?? 0) + state.perSecond;
+    if (state.down !== undefined && state.down.forMs > (down?.forMs ?? 0)) down = state.down;
+  }
+  return { places, most, perSecond, down };
+}
