@@ -22,6 +22,7 @@ import {
 import { conservation } from './report/conservation.ts';
 import { FailureGroups } from './report/failures.ts';
 import { loadNote } from './report/load-note.ts';
+import { Outages } from './report/outages.ts';
 import { type Progress, startProgress } from './report/progress.ts';
 import { type EarlierWork, formatSummary, type RunEnd } from './report/summary.ts';
 import {
@@ -82,6 +83,7 @@ export interface RunResult {
 
 /** Pages ahead of a slow one from which on the line names the key that all wait for. */
 const WORTH_NAMING_PAGES = 16;
+const LOOK_FOR_OUTAGES_MS = 500;
 
 /**
  * Migrates what the lists name, and tells about it on `stderr`.
@@ -208,6 +210,7 @@ async function run({
     listBytesAtStart: () => listBytesAtStart,
     note: () => noteOf(folder, transfer, options),
   });
+  const watching = watchOutages(transfer, options, progress);
   folder.warnings.forEach((warning) => progress.message(`s3migrate: warning: ${warning}`));
   signal.addEventListener('abort', () => tellInterrupted(progress, counters));
   const beganMs = performance.now();
@@ -229,6 +232,7 @@ async function run({
     error ??= stopping(thrown);
     end = endOf({ error, ...ending });
   }
+  clearInterval(watching);
   progress.stop();
   stderr.write(
     formatSummary({
@@ -407,6 +411,22 @@ function crewOf(
 function closeAll({ source, destination }: OpenBuckets): void {
   source.close();
   destination.close();
+}
+
+/** Tells when a store stops answering, and when it is back; until the interval is cleared. */
+function watchOutages(
+  transfer: Transfer,
+  { maxOutageMs }: MigrateOptions,
+  progress: Progress,
+): NodeJS.Timeout {
+  const outages = new Outages();
+  return setInterval(() => {
+    const { load } = transfer;
+    for (const side of ['source', 'destination'] as const) {
+      const text = outages.look(side, load[side].down, maxOutageMs);
+      if (text !== undefined) progress.message(`s3migrate: ${text}`);
+    }
+  }, LOOK_FOR_OUTAGES_MS).unref();
 }
 
 /** What slows the run down, if anything does. */

@@ -22,10 +22,10 @@ export interface CopyContext {
   readonly partBuffers: PartBuffers;
   readonly retry: RetryPolicy;
   /**
-   * Asked when attempts are used up: whether the store was to blame, and they begin to count anew. Waits for one
-   * that is down; see {@link SideLoad.outlast}.
+   * Asked before another attempt, and when there is none left (`isLast`): whether the store is to blame, so that
+   * attempts begin to count anew. Waits for one that is down; see {@link SideLoad.outlast}.
    */
-  readonly outlast: (error: TransferError, attempts: number) => Promise<boolean>;
+  readonly outlast: (error: TransferError, attempts: number, isLast: boolean) => Promise<boolean>;
   readonly policy: CopyPolicy;
   /** Objects longer than this are copied in parts. */
   readonly multipartThresholdBytes: number;

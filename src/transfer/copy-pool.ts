@@ -83,11 +83,12 @@ export class CopyPool {
     };
     this.#context = {
       ...stores,
-      outlast: ({ side, cause }, attempts) =>
-        this.#loads[side].outlast(cause, attempts, {
-          ask: () => stores[side].headBucket(),
-          sleep: retry.sleep,
-        }),
+      outlast: async ({ side, cause }, attempts, isLast) => {
+        const load = this.#loads[side];
+        if (!isLast && !load.isDown) return false;
+        const ask = (): Promise<void> => stores[side].headBucket();
+        return load.outlast(cause, attempts, { ask, sleep: retry.sleep });
+      },
       counters,
       retry,
       warn,

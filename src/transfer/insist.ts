@@ -22,16 +22,16 @@ export async function waitForRetry(
   { retry, counters, outlast }: RetryContext,
 ): Promise<number | undefined> {
   const wait = waitBeforeRetry(error.cause, attempt, retry);
-  if (wait !== undefined) {
+  if (isPassing(error.cause) && (await outlast(error, attempt, wait === undefined))) {
     counters.retries++;
-    await retry.sleep(wait);
-    return attempt;
+    // All that have waited for the store must not be there at the same moment.
+    await retry.sleep(retry.random() * retry.baseMs);
+    return 0;
   }
-  if (!(await outlast(error, attempt))) return undefined;
+  if (wait === undefined) return undefined;
   counters.retries++;
-  // All that have waited for the store must not be there at the same moment.
-  await retry.sleep(retry.random() * retry.baseMs);
-  return 0;
+  await retry.sleep(wait);
+  return attempt;
 }
 
 /**

@@ -43,15 +43,24 @@ export interface SideState {
 export type LoadState = Readonly<Record<Side, SideState>>;
 
 const TICK_MS = 250;
-/** Successes are counted in slices of this length, over the last second. */
+/** Successes are counted in slices of this length; so many make a second. */
 const SLICE_MS = 100;
-const SLICES = 10;
+const A_SECOND = 10;
+const SLICES = 10 * A_SECOND;
+/** Looked at to tell how many a store takes: a second, or as many more as it takes to have seen so many. */
+const SEEN_ENOUGH = 50;
 
 /** The pace after a refusal, as a share of what the store was seen to take. */
 const PACE_DECREASE = 0.95;
-/** Seconds until the pace is back at that. */
+/** At one refusal the peak falls no further than to this share of the pace: what was seen is only a sample. */
+const MOST_DECREASE = 0.8;
+/** Until the pace is back where it was refused: a time, or that of so many requests, of which one is refused. */
 const PLATEAU_SECONDS = 4;
-const CURVE = (1 - PACE_DECREASE) / PLATEAU_SECONDS ** 3;
+const PLATEAU_REQUESTS = 100;
+/** After twice that nothing is left of the peak but that it is too low: the pace grows by this factor a second. */
+const GROWTH_A_SECOND = 1.25;
+/** The same before the first refusal of a paced request: what was taken in the first moments tells little. */
+const FIRST_GROWTH_A_SECOND = 1.6;
 /** Least requests a second of one thread: less would look like a standstill. */
 const LEAST_PACE = 1;
 /** A pace that nobody has had to wait for in this time is no limit. */
@@ -73,8 +82,8 @@ const LATE_SAMPLES = 8;
 /** What an answer takes when all is well is relearnt so slowly, as a factor a tick. */
 const BASE_DRIFT = 1.002;
 
-/** What is shown as being down has not answered for so long. */
-const SHOWN_DOWN_MS = 3_000;
+/** A store is down when it has been in trouble for so long. */
+const DOWN_MS = 3_000;
 /** How often a store that is down is asked whether it is there again. */
 const ASK_EVERY_MS = 2_000;
 /** Refusals of others in the last half minute, as a share of all answers, from which on one more says little of its object. */
@@ -88,6 +97,8 @@ export class SideLoad {
   /** Requests a second where the store last refused some; undefined while there is no pace. */
   #peak: number | undefined;
   #paceSince = 0;
+  /** No request has been refused that was paced. */
+  #isFirstPace = false;
   #pace = Number.POSITIVE_INFINITY;
   #tokens = 0;
   #tokensAt = 0;
@@ -133,12 +144,11 @@ export class SideLoad {
   }
 
   get state(): SideState {
-    const forMs = this.#downMs;
     return {
       places: this.places,
       most: this.#options.most,
       perSecond: this.#peak === undefined ? undefined : this.#pace,
-      down: forMs < SHOWN_DOWN_MS ? undefined : { forMs, why: this.#downWhy },
+      down: this.isDown ? { forMs: this.#downMs, why: this.#downWhy } : undefined,
     };
   }
 
@@ -189,7 +199,7 @@ export class SideLoad {
     const now = this.#options.now();
     if (this.#downSince === undefined) {
       this.#downSince = now;
-      this.#takenBefore = this.#takenLastSecond(now);
+      this.#takenBefore = this.#takenPerSecond(now);
     }
     this.#downWhy = wordsOf(error);
     if (this.#troubled.size < 2) this.#troubled.add(key);
@@ -202,10 +212,15 @@ export class SideLoad {
     }
   }
 
+  /** Whether the store has been in trouble for more than a moment, with nothing to be had of it. */
+  get isDown(): boolean {
+    return this.#downMs >= DOWN_MS;
+  }
+
   /**
-   * To be asked when an object, or one exchange of it, has used up its attempts: whether that was the store's
-   * doing, so that it begins to count anew. Waits for a store that is down, and comes back with true when it is
-   * there again.
+   * To be asked when an object, or one exchange of it, has used up its attempts, and while the store is down:
+   * whether that is the store's doing, so that attempts begin to count anew. Waits for a store that is down, and
+   * comes back with true when it is there again.
    *
    * @param attempts - of this object, which are no sign that others fare the same
    * @param ask - asks the store for its bucket
@@ -217,18 +232,20 @@ export class SideLoad {
     { ask, sleep }: { ask: () => Promise<void>; sleep: (ms: number) => Promise<void> },
   ): Promise<boolean> {
     if (!isStoreTrouble(error)) return false;
-    if (this.#downMs < SHOWN_DOWN_MS && this.#isCommon(error, attempts)) return true;
+    if (!this.isDown && this.#isCommon(error, attempts)) return true;
+    let wasGone = false;
     while (this.#downSince !== undefined) {
       const isThere = await this.#isThere(ask);
       const isOfOne = this.#troubled.size < 2 || error.kind !== 'throttled';
-      if (isThere && isOfOne) {
+      if (isThere && (wasGone || isOfOne)) {
         this.#isUp();
-        return false;
+        return wasGone;
       }
       if (this.#downMs > this.#options.maxOutageMs) {
         if (isThere) return false;
         throw this.#downForTooLong();
       }
+      wasGone ||= !isThere;
       await sleep(ASK_EVERY_MS);
       // It refuses all that it is asked for, and only trying tells when that is over.
       if (isThere) return true;
@@ -277,7 +294,7 @@ export class SideLoad {
   #isUp(): void {
     const now = this.#options.now();
     // What it took while it was down says nothing of what it takes now.
-    if (this.#peak !== undefined && this.#downMs > SLICES * SLICE_MS) {
+    if (this.#peak !== undefined && this.#downMs > A_SECOND * SLICE_MS) {
       this.#setPace(Math.max(this.#peak, this.#takenBefore), now);
     }
     this.#downSince = undefined;
@@ -293,13 +310,23 @@ export class SideLoad {
   }
 
   #slowDown(now: number): void {
-    const seen = Math.max(LEAST_PACE, this.#takenLastSecond(now));
-    this.#setPace(Math.min(this.#pace, seen), now);
+    this.#isFirstPace = this.#peak === undefined;
+    this.#setPace(this.#peak === undefined ? this.#takenPerSecond(now) : this.#peakNow(now), now);
+  }
+
+  /**
+   * Where a paced store begins to refuse: at the pace, which is known better than what it was seen to take; at
+   * that only when it refuses again so soon that it must take much less.
+   */
+  #peakNow(now: number): number {
+    const isSoon = now - this.#paceSince < (PLATEAU_SECONDS * 1_000) / 2;
+    if (!isSoon) return this.#pace;
+    return Math.max(MOST_DECREASE * this.#pace, Math.min(this.#pace, this.#takenPerSecond(now)));
   }
 
   /** @param peak - exchanges a second */
   #setPace(peak: number, now: number): void {
-    this.#peak = peak;
+    this.#peak = Math.max(LEAST_PACE, peak);
     this.#paceSince = now;
     this.#pace = Math.max(LEAST_PACE, peak * PACE_DECREASE);
     this.#tokens = Math.min(this.#tokens, 0);
@@ -352,10 +379,21 @@ export class SideLoad {
       for (const resolve of this.#queue.splice(0)) resolve();
       return;
     }
-    const seconds = (now - this.#paceSince) / 1_000;
     this.#refill();
-    this.#pace = Math.max(LEAST_PACE, this.#peak * (1 + CURVE * (seconds - PLATEAU_SECONDS) ** 3));
+    this.#pace = Math.max(
+      LEAST_PACE,
+      this.#peak * this.#growthAfter((now - this.#paceSince) / 1_000, this.#peak),
+    );
     if (this.#queue.length > 0) this.#pumpSoon();
+  }
+
+  /** The pace as a share of its peak, so many seconds after that was set. */
+  #growthAfter(seconds: number, peak: number): number {
+    if (this.#isFirstPace) return PACE_DECREASE * FIRST_GROWTH_A_SECOND ** seconds;
+    const plateau = Math.max(PLATEAU_SECONDS, PLATEAU_REQUESTS / peak);
+    const onCurve = Math.min(seconds, 2 * plateau);
+    const curve = 1 + (1 - PACE_DECREASE) * (onCurve / plateau - 1) ** 3;
+    return curve * GROWTH_A_SECOND ** (seconds - onCurve);
   }
 
   #adaptToLatency(now: number): void {
@@ -383,10 +421,16 @@ export class SideLoad {
     this.#taken[at] = (this.#taken[at] as number) + 1;
   }
 
-  /** Successes of the last second, also where there was less time than that. */
-  #takenLastSecond(now: number): number {
+  /** Successes a second, of late. In the first second they are taken for all of it. */
+  #takenPerSecond(now: number): number {
     this.#advanceSlices(now);
-    return this.#taken.reduce((sum, count) => sum + count, 0);
+    let taken = 0;
+    let slices = 0;
+    while (slices < A_SECOND || (taken < SEEN_ENOUGH && slices < SLICES && slices < this.#slice)) {
+      taken += this.#taken[(this.#slice - slices + SLICES) % SLICES] as number;
+      slices++;
+    }
+    return (taken / slices) * A_SECOND;
   }
 
   #advanceSlices(now: number): void {
@@ -408,6 +452,7 @@ export class SideLoad {
     const ms = Math.max(1, ((1 - this.#tokens) / this.#pace) * 1_000);
     this.#pump = setTimeout(() => {
       this.#pump = undefined;
+      if (this.#peak === undefined) return;
       this.#refill();
       while (this.#tokens >= 1 && this.#queue.length > 0) {
         this.#tokens--;
