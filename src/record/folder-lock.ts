@@ -58,7 +58,9 @@ export async function lockFolder(folder: string, now: () => number): Promise<Fol
     since: new Date(now()).toISOString(),
   };
   for (let tries = 1; ; tries++) {
-    const rival = await tryToLock(folder, owner);
+    const rival = await tryToLock(folder, owner).catch((error: unknown) => {
+      throw error instanceof MigrateError ? error : cannotOpen(path, error);
+    });
     if (rival === undefined) break;
     // The owner of migrate.lock stays; other announcements are gone in a moment.
     if (rival.holds || tries === MAX_TRIES) throw lockedBy(path, rival.owner);
