@@ -8,7 +8,7 @@
 import { performance } from 'node:perf_hooks';
 import { type Counters, Decision, newCounters, type PlanPage } from './domain.ts';
 import { MigrateError, messageOf } from './errors.ts';
-import { BEFORE_ALL, displayKey, type ObjectKey } from './object-key.ts';
+import { BEFORE_ALL, displayKey, displayText, type ObjectKey } from './object-key.ts';
 import { plan } from './plan/plan.ts';
 import { probedPolicy, unconditionalWrites } from './probed-policy.ts';
 import { prepareLogFolder } from './record/disk.ts';
@@ -144,11 +144,19 @@ async function probe({
   stores: { destination },
   folder,
 }: Opened): Promise<CopyPolicy | undefined> {
+  const tellStopping = (): void => {
+    stderr.write(
+      's3migrate: stopping: the probe removes what it wrote first; Ctrl-C again leaves at once\n',
+    );
+  };
+  signal.addEventListener('abort', tellStopping);
   try {
     return await probedPolicy({
       destination,
       policy,
       probePrefix,
+      run: folder.run,
+      resumed: folder.state === 'resumed',
       signal,
       onFindings: (findings, lines) => {
         folder.keepProbe(findings);
@@ -159,6 +167,8 @@ async function probe({
     await folder.close({ complete: false });
     if (signal.aborted && error === signal.reason) return undefined;
     throw error;
+  } finally {
+    signal.removeEventListener('abort', tellStopping);
   }
 }
 
@@ -463,6 +473,9 @@ async function tellComplete(
   { logFolder }: MigrateOptions,
   { stderr }: Surroundings,
 ): Promise<RunResult> {
+  for (const warning of folder.warnings) {
+    stderr.write(`s3migrate: warning: ${displayText(warning)}\n`);
+  }
   const { copied, failed } = await folder.close({ complete: true });
   stderr.write(
     `s3migrate: this run is complete already: ${copied} objects copied, ${failed} failed; nothing to do\n` +

@@ -49,6 +49,7 @@ export class Recorder implements RunFolder {
   readonly doneRanges: readonly DoneRange[];
   readonly earlier: RunTotals;
   readonly warnings: readonly string[];
+  readonly run: string;
 
   readonly #options: RunFolderOptions;
   readonly #record: RunRecord;
@@ -89,6 +90,7 @@ export class Recorder implements RunFolder {
     this.doneRanges = start.doneRanges;
     this.earlier = addTotals(recovery.logged, recovery.ahead);
     this.warnings = recovery.warnings;
+    this.run = record.run;
     this.#options = options;
     this.#record = record;
     this.#lock = lock;

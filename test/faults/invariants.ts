@@ -177,8 +177,8 @@ export async function readLogs(folder: string): Promise<Logs> {
 /** A log whose last line is torn is sound after a crash: the next run drops it. */
 async function records(path: string, header: string): Promise<string[][]> {
   const text = await readFile(path, 'latin1').catch(() => '');
-  if (text === '') return [];
   const whole = text.slice(0, text.lastIndexOf('\n') + 1);
+  if (whole === '') return [];
   const [first, ...lines] = whole.split('\n').slice(0, -1);
   if (first !== header) throw new Error(`${path}: its header is ${JSON.stringify(first)}`);
   const columns = header.split(',').length;
