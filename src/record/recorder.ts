@@ -292,6 +292,8 @@ export class Recorder implements RunFolder {
     try {
       this.#failure.signal.throwIfAborted();
       if (complete) this.#refuseGap();
+      await this.#log.refuseUnlessInPlace();
+      await this.#failedLog.refuseUnlessInPlace();
       if (this.state !== 'complete') {
         await this.#writeCheckpoint(complete ? 'complete' : 'stopped');
         if (complete) await this.#removeAheadDirectory();
