@@ -12,6 +12,7 @@ import { displayText } from '../object-key.ts';
 import { DEFAULT_PROBE_PREFIX } from '../s3/probe/probe-prefix.ts';
 import { settleEnvironment } from './environment.ts';
 import { warnOfInsecure } from './insecure.ts';
+import { withinOpenFiles } from './open-files.ts';
 import { environmentName, migrateOptions, type RawOptions, usageError } from './options.ts';
 import { exitCodeOf, watchSignals } from './signals.ts';
 import { withDoubleDashes } from './single-dash.ts';
@@ -137,7 +138,7 @@ async function migrateCommand(raw: RawOptions, version: string): Promise<ExitCod
     const { writeFailedLists } = await import('./failed-to-folder.ts');
     return writeFailedLists(String(raw['logFolder']), String(raw['failedToFolder']));
   }
-  const options = migrateOptions(raw, version);
+  const options = withinOpenFiles(migrateOptions(raw, version));
   warnOfInsecure([options.source, options.destination]);
   const { stdout, stderr } = process;
   const interruption = watchSignals();
