@@ -10,6 +10,7 @@ import { type ExitCode, MigrateError } from '../errors.ts';
 import { migrate, type RunResult, rehearse } from '../migrate.ts';
 import { displayText } from '../object-key.ts';
 import { DEFAULT_PROBE_PREFIX } from '../s3/probe/probe-prefix.ts';
+import { tellDefect } from './defect.ts';
 import { settleEnvironment } from './environment.ts';
 import { warnOfInsecure } from './insecure.ts';
 import { withinOpenFiles } from './open-files.ts';
@@ -50,7 +51,7 @@ function tell(error: unknown): ExitCode {
     const refusal = ofCommander(error);
     return refusal === undefined ? 0 : tell(refusal);
   }
-  if (!(error instanceof MigrateError)) throw error;
+  if (!(error instanceof MigrateError)) return tellDefect(error);
   process.stderr.write(`s3migrate: ${error.message}\n`);
   if (error.hint !== undefined) process.stderr.write(`  ${error.hint}\n`);
   return error.exitCode;
