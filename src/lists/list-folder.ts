@@ -12,14 +12,18 @@ import type { KeyPage, Side } from '../domain.ts';
 import { MigrateError, messageOf } from '../errors.ts';
 import { displayText, type ObjectKey } from '../object-key.ts';
 import { formatOf, type ListFile } from './list-file.ts';
-import { firstKeyOf } from './list-reader.ts';
+import { firstKeyOf, ListReader } from './list-reader.ts';
 import { type MergeInput, mergeLists } from './merge-lists.ts';
 import { resumeOffset } from './resume-offset.ts';
+import { Scratch } from './whole-lines.ts';
 
 const DEFAULT_PAGE_KEYS = 2_000;
 
 /** Looks at files at once: enough to hide a network file system's latency. */
 const LOOKS_AT_ONCE = 32;
+
+/** Larger ones block the event loop for longer than a millisecond. */
+const VERIFIED_BLOCK_BYTES = 64 * 1024;
 
 const FLAG = { source: '--src-folder', destination: '--dest-folder' } as const;
 
@@ -55,7 +59,8 @@ export interface ListFolder {
    * what it holds.
    *
    * @throws MigrateError, exit code 2: a line is unfit or out of order; 3: a file is not what it was
-   *   when the folder was opened. Full pages of the keys before are yielded first.
+   *   when the folder was opened. Full pages of the keys before are yielded first. What lies before
+   *   `after` is verified after the last page.
    */
   pages(options: ListPagesOptions): AsyncIterable<KeyPage>;
 }
@@ -200,13 +205,30 @@ async function* pagesOf(
     return offset === file.size && firstKey === begunLast ? 0 : offset;
   });
   const inputs: MergeInput[] = [];
+  const passedOver: ListFile[] = [];
   let skippedBytes = 0;
   for (const [i, { file, firstKey }] of lists.entries()) {
     const offset = offsets[i] ?? 0;
+    if (firstKey !== undefined && offset > 0) passedOver.push(file);
     if (firstKey === undefined || offset === file.size) skippedBytes += file.size;
     else inputs.push({ file, firstKey, offset });
   }
   yield* mergeLists(inputs, { after, pageKeys, skippedBytes, signal });
+  await verifyOrder(passedOver, signal);
+}
+
+/**
+ * Reads files through that were entered in their middle or not at all. Where one is out of order, its ends do not
+ * tell what is in it: a key that should have come may be among what was passed over. Done when all else has been
+ * handed on, so that nobody waits for it.
+ */
+async function verifyOrder(files: readonly ListFile[], signal?: AbortSignal): Promise<void> {
+  const scratch = new Scratch();
+  for (const file of files) {
+    const reader = new ListReader(file, { offset: 0, scratch });
+    do signal?.throwIfAborted();
+    while ((await reader.next(VERIFIED_BLOCK_BYTES)) !== undefined);
+  }
 }
 
 /**
