@@ -74,7 +74,7 @@ interface ListPagesOptions {
 
 /**
  * Finds the list files of a folder: regular files, or links to such, whose names do not begin with
- * a dot. Sub-folders, sockets, pipes and devices are not read.
+ * a dot. Sub-folders, sockets, pipes and devices are not read; what editors and copies leave is refused.
  *
  * @throws MigrateError with exit code 2 when the folder or a file of it cannot be read, a file does
  *   not begin as a list does, or the source has no key and must have one
@@ -153,12 +153,29 @@ async function listFile(folder: string, name: string): Promise<ListFile | undefi
   try {
     const found = await stat(path);
     if (!found.isFile()) return undefined;
+    refuseLeftOver(path, name);
     await access(path, constants.R_OK);
     return { name, path, size: found.size, modifiedMs: found.mtimeMs, ...formatOf(name) };
   } catch (error) {
+    if (error instanceof MigrateError) throw error;
     // A link that leads nowhere, or a name that is not UTF-8. Passing over it could lose keys.
     throw unreadable(path, error);
   }
+}
+
+/** What editors and copying tools leave beside a file: an older list, or half of one. */
+const LEFT_OVER = /~$|\.(?:bak|orig|part|sw[op]|te?mp)$|^#.*#$/;
+
+/** Whether such a file was meant cannot be known: keys would be lost, or old ones come again. */
+function refuseLeftOver(path: string, name: string): void {
+  if (!LEFT_OVER.test(name)) return;
+  throw new MigrateError(
+    `${displayText(path)}: looks like a backup or an unfinished copy, not like a list`,
+    {
+      exitCode: 2,
+      hint: 'Remove it or move it out of the folder. If it is a list, give it another name, such as one that ends in .txt.',
+    },
+  );
 }
 
 function unreadable(path: string, cause: unknown): MigrateError {
