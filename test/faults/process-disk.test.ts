@@ -38,6 +38,7 @@ async function expectStopsAndContinues(
   expect(stderr).toMatch(/^s3migrate: STOPPED after \d+s: /m);
   expect(stderr).toContain(`s: ${message}`);
   expect(stderr).toContain(`\n  next      ${hint}\n  then      give the same command again`);
+  expect(stderr).not.toContain('each with its reason in failed.log');
   expect(exitCode).toBe(3);
   if (sentAtMost !== undefined) {
     const sent = migration.destination.script.count('PutObject');

@@ -3,7 +3,7 @@
  * logs are sound, and nothing is left behind at the destination.
  */
 import { existsSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { mkdir, readdir, watch, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { gate, type Migration, photo, prepareMigration } from '../cli/migration.ts';
 import type { RunningProgram } from '../support/run-s3migrate.ts';
@@ -39,6 +39,35 @@ async function expectContinues(migration: Migration, invariants: Invariants): Pr
 function told(program: RunningProgram, text: string): Promise<void> {
   return program.until('stderr', (printed) => printed.includes(text));
 }
+
+test('P2: while lists of the failed keys are written, none is left', async () => {
+  const migration = await prepareMigration();
+  const folder = migration.path('retry');
+  await mkdir(folder);
+  const rows = Array.from({ length: 300_000 }, (_, i) => {
+    return `photos/${String(i).padStart(7, '0')},2026-01-01T00:00:00.000Z,AccessDenied,403,1,no\n`;
+  });
+  await mkdir(migration.logFolder);
+  const log = migration.path('logs', 'failed.log');
+  await writeFile(log, `key,at,code,status,attempts,message\n${rows.join('')}`);
+  const changes = watch(folder);
+  const program = migration.start({ 'failed-to-folder': folder });
+  // Its first list is begun.
+  await program.reaches(
+    changes[Symbol.asyncIterator]()
+      .next()
+      .then(() => {}),
+  );
+  program.kill('SIGINT');
+  const { exitCode, stderr } = await program.ended;
+  expect(stderr).toBe(
+    's3migrate: interrupted; no list was written. Give the same command again.\n',
+  );
+  expect(exitCode).toBe(130);
+  expect(await readdir(folder)).toEqual([]);
+  const { stderr: again } = await migration.run({ 'failed-to-folder': folder });
+  expect(again).toContain(`300000 failed keys in 3 list files in ${folder}`);
+});
 
 const SIGNALS = [
   ['SIGINT', 130],
