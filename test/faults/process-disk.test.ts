@@ -5,12 +5,7 @@
 import { readdir, rm, watch, writeFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { gate } from '../cli/migration.ts';
-import {
-  commandLine,
-  type Ended,
-  type RunOptions,
-  startCommand,
-} from '../support/run-s3migrate.ts';
+import type { RunOptions } from '../support/run-s3migrate.ts';
 import { failing, smallDisk, withFilesOf } from '../support/system-faults.ts';
 import { givenSeveralPages, type SeveralPages } from './several-pages.ts';
 

@@ -176,7 +176,7 @@ test('P7: of two processes that start at the same moment one is refused', async 
   expect(firstEnd.stderr).toContain('another s3migrate works with this folder');
   open();
   const ends = await Promise.all(both.map(({ ended }) => ended));
-  expect(ends.map(({ exitCode }) => exitCode).toSorted()).toEqual([0, 2]);
+  expect(new Set(ends.map(({ exitCode }) => exitCode))).toEqual(new Set([0, 2]));
   await invariants.expectComplete();
 });
 

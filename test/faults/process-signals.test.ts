@@ -50,14 +50,10 @@ test('P2: while lists of the failed keys are written, none is left', async () =>
   await mkdir(migration.logFolder);
   const log = migration.path('logs', 'failed.log');
   await writeFile(log, `key,at,code,status,attempts,message\n${rows.join('')}`);
-  const changes = watch(folder);
+  const changes = watch(folder)[Symbol.asyncIterator]();
   const program = migration.start({ 'failed-to-folder': folder });
   // Its first list is begun.
-  await program.reaches(
-    changes[Symbol.asyncIterator]()
-      .next()
-      .then(() => {}),
-  );
+  await changes.next();
   program.kill('SIGINT');
   const { exitCode, stderr } = await program.ended;
   expect(stderr).toBe(

@@ -126,7 +126,6 @@ test.each([
     // It waits to be asked, on the terminal of the command.
     const resizing = `{ read -r _ < '${asked}'; stty cols ${columns} rows ${rows} < /dev/tty; echo resized > /dev/tty; } &`;
     const terminal = onTerminal(migration, `stty cols 100 rows 24; ${resizing} true`);
-    const drawings = (printed: string): number => printed.split('obj=').length - 1;
     await terminal.until('stdout', (printed) => printed.split('obj=').length > 2);
     await writeFile(asked, 'now\n');
     await terminal.until('stdout', (printed) => printed.includes('resized'));
@@ -134,6 +133,7 @@ test.each([
     const { exitCode, stdout } = await terminal.ended;
     expect(exitCode).toBe(0);
     expect(stdout).not.toMatch(/Error:|^ +at /m);
+    // oxlint-disable-next-line no-control-regex
     const drawn = stdout.slice(stdout.lastIndexOf('resized')).match(/obj=[^\x1b\r\n]*/g) ?? [];
     expect(drawn.filter((line) => line.length >= columns)).toEqual([]);
     await expectAllCopied(migration, invariants);

@@ -4,7 +4,7 @@
  */
 
 import { expect } from 'vitest';
-import { type Flags, keysIn, type Migration, photo, prepareMigration } from '../cli/migration.ts';
+import { type Flags, type Migration, photo, prepareMigration } from '../cli/migration.ts';
 import { type Ended } from '../support/run-s3migrate.ts';
 import { Invariants, type Logs, readLogs } from './invariants.ts';
 

@@ -18,5 +18,5 @@ function fail() {
 if (isMainThread) {
   process.on('SIGUSR2', () => (kind === 'worker' ? channel.postMessage('now') : fail()));
 } else {
-  channel.onmessage = () => setImmediate(fail);
+  channel.addEventListener('message', () => setImmediate(fail));
 }
