@@ -20,7 +20,7 @@ import { DEFAULT_PROBE_PREFIX } from '../../src/s3/probe/probe-prefix.ts';
 import type { Migration } from '../cli/migration.ts';
 
 /** A line of migrate.log; the key is a byte string, not escaped any more. */
-interface LoggedKey {
+export interface LoggedKey {
   readonly key: string;
   readonly outcome: string;
   readonly bytes: string;
@@ -29,7 +29,7 @@ interface LoggedKey {
 }
 
 /** A line of failed.log. */
-interface FailedKey {
+export interface FailedKey {
   readonly key: string;
   readonly at: string;
   readonly code: string;
