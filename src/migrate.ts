@@ -7,8 +7,8 @@
  */
 import { performance } from 'node:perf_hooks';
 import { type Counters, Decision, newCounters, type PlanPage } from './domain.ts';
-import type { MigrateError } from './errors.ts';
-import { BEFORE_ALL, displayKey, type ObjectKey } from './object-key.ts';
+import { MigrateError, messageOf } from './errors.ts';
+import { BEFORE_ALL, displayKey, displayText, type ObjectKey } from './object-key.ts';
 import { plan } from './plan/plan.ts';
 import { probedPolicy, unconditionalWrites } from './probed-policy.ts';
 import { prepareLogFolder } from './record/disk.ts';
@@ -151,11 +151,19 @@ async function probe({
   stores: { destination },
   folder,
 }: Opened): Promise<CopyPolicy | undefined> {
+  const tellStopping = (): void => {
+    stderr.write(
+      's3migrate: stopping: the probe removes what it wrote first; Ctrl-C again leaves at once\n',
+    );
+  };
+  signal.addEventListener('abort', tellStopping);
   try {
     return await probedPolicy({
       destination,
       policy,
       probePrefix,
+      run: folder.run,
+      resumed: folder.state === 'resumed',
       signal,
       onFindings: (findings, lines) => {
         folder.keepProbe(findings);
@@ -166,6 +174,8 @@ async function probe({
     await folder.close({ complete: false });
     if (signal.aborted && error === signal.reason) return undefined;
     throw error;
+  } finally {
+    signal.removeEventListener('abort', tellStopping);
   }
 }
 
@@ -267,10 +277,10 @@ export async function rehearse(options: MigrateOptions, surroundings: Surroundin
   const stores = await openBuckets(options);
   const counters = newCounters();
   let transfers = 0;
-  let readerLeft = false;
-  // Standard output is never `destroyed`, whatever becomes of its reader.
-  stdout.once('error', () => {
-    readerLeft = true;
+  // Standard output is never `destroyed`, whatever becomes of it.
+  let broken: NodeJS.ErrnoException | undefined;
+  stdout.once('error', (error) => {
+    broken = error;
   });
   try {
     const pages = planOf({ options, lists, counters, start, signal });
@@ -278,14 +288,22 @@ export async function rehearse(options: MigrateOptions, surroundings: Surroundin
       const lines = linesOf(page);
       transfers += lines.transfers;
       if (lines.text !== '' && !stdout.write(lines.text)) await drained(stdout, signal);
-      if (readerLeft) break;
+      if (broken !== undefined) break;
     }
   } finally {
     closeAll(stores);
   }
+  await written(stdout);
+  // A reader that has seen enough (head, a pager) leaves: that is no fault.
+  if (broken !== undefined && broken.code !== 'EPIPE') {
+    throw new MigrateError(`standard output cannot be written: ${messageOf(broken)}`, {
+      exitCode: 3,
+      hint: 'Nothing was copied. Let it go to a terminal, or to a disk with room.',
+    });
+  }
   const { ignored, exists, done } = counters;
   stderr.write(
-    `s3migrate: dry run${readerLeft || signal.aborted ? ', cut short' : ''}: both buckets can be used; what the destination does with conditional writes was not probed\n` +
+    `s3migrate: dry run${broken !== undefined || signal.aborted ? ', cut short' : ''}: both buckets can be used; what the destination does with conditional writes was not probed\n` +
       `  ${transfers} to transfer, ${exists} exist, ${ignored} of other hosts, ${done} recorded already; nothing was written\n`,
   );
 }
@@ -303,6 +321,14 @@ function linesOf({ keys, decisions }: PlanPage): { text: string; transfers: numb
     }
   }
   return { text, transfers };
+}
+
+/** Waits until all is written, or never will be. */
+function written(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => {
+    // Called with the error too, where there is one.
+    stream.write('', () => resolve());
+  });
 }
 
 /** Waits until more can be written, or never will. */
@@ -497,6 +523,9 @@ async function tellComplete(
   { logFolder }: MigrateOptions,
   { stderr }: Surroundings,
 ): Promise<RunResult> {
+  for (const warning of folder.warnings) {
+    stderr.write(`s3migrate: warning: ${displayText(warning)}\n`);
+  }
   const { copied, failed } = await folder.close({ complete: true });
   stderr.write(
     `s3migrate: this run is complete already: ${copied} objects copied, ${failed} failed; nothing to do\n` +

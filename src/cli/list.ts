@@ -145,7 +145,7 @@ function summarise(
   folder: string,
 ): ExitCode {
   process.stderr.write(
-    `s3migrate: ${keys} keys of bucket ${displayText(bucket)} in ${files} list files in ${displayText(folder)}\n`,
+    `s3migrate: ${keys} keys of bucket ${displayText(bucket)} in ${files} list ${files === 1 ? 'file' : 'files'} in ${displayText(folder)}\n`,
   );
   if (impossible.count === 0) return 0;
   process.stderr.write(`  ${impossibleKeys(impossible)} are in no list\n`);

@@ -341,6 +341,13 @@ function storageClass(raw: RawOptions): CopyPolicy['storageClass'] {
 function startAfter(raw: RawOptions): ObjectKey | undefined {
   const given = raw['startAfter'];
   if (given === undefined) return undefined;
+  // Node takes bytes of the command line that are not UTF-8 for this character: which they were is lost.
+  if (String(given).includes('\uFFFD')) {
+    throw usageError(
+      `--start-after "${displayText(String(given))}" holds bytes that are not UTF-8`,
+      String.raw`Write them as migrate.log does: \xFF for the byte FF (and \xEF\xBF\xBD for the character U+FFFD).`,
+    );
+  }
   const key = unescapeKey(keyFromText(String(given)));
   if (key !== undefined) return key;
   throw usageError(

@@ -10,8 +10,10 @@ import { type ExitCode, MigrateError } from '../errors.ts';
 import { migrate, type RunResult, rehearse } from '../migrate.ts';
 import { displayText } from '../object-key.ts';
 import { DEFAULT_PROBE_PREFIX } from '../s3/probe/probe-prefix.ts';
+import { tellDefect } from './defect.ts';
 import { settleEnvironment } from './environment.ts';
 import { warnOfInsecure } from './insecure.ts';
+import { withinOpenFiles } from './open-files.ts';
 import { environmentName, migrateOptions, type RawOptions, usageError } from './options.ts';
 import { exitCodeOf, watchSignals } from './signals.ts';
 import { withDoubleDashes } from './single-dash.ts';
@@ -49,7 +51,7 @@ function tell(error: unknown): ExitCode {
     const refusal = ofCommander(error);
     return refusal === undefined ? 0 : tell(refusal);
   }
-  if (!(error instanceof MigrateError)) throw error;
+  if (!(error instanceof MigrateError)) return tellDefect(error);
   process.stderr.write(`s3migrate: ${error.message}\n`);
   if (error.hint !== undefined) process.stderr.write(`  ${error.hint}\n`);
   return error.exitCode;
@@ -137,7 +139,7 @@ async function migrateCommand(raw: RawOptions, version: string): Promise<ExitCod
     const { writeFailedLists } = await import('./failed-to-folder.ts');
     return writeFailedLists(String(raw['logFolder']), String(raw['failedToFolder']));
   }
-  const options = migrateOptions(raw, version);
+  const options = withinOpenFiles(migrateOptions(raw, version));
   warnOfInsecure([options.source, options.destination]);
   const { stdout, stderr } = process;
   const interruption = watchSignals();

@@ -49,6 +49,7 @@ export class Recorder implements RunFolder {
   readonly doneRanges: readonly DoneRange[];
   readonly earlier: RunTotals;
   readonly warnings: readonly string[];
+  readonly run: string;
 
   readonly #options: RunFolderOptions;
   readonly #record: RunRecord;
@@ -89,6 +90,7 @@ export class Recorder implements RunFolder {
     this.doneRanges = start.doneRanges;
     this.earlier = addTotals(recovery.logged, recovery.ahead);
     this.warnings = recovery.warnings;
+    this.run = record.run;
     this.#options = options;
     this.#record = record;
     this.#lock = lock;
@@ -290,6 +292,8 @@ export class Recorder implements RunFolder {
     try {
       this.#failure.signal.throwIfAborted();
       if (complete) this.#refuseGap();
+      await this.#log.refuseUnlessInPlace();
+      await this.#failedLog.refuseUnlessInPlace();
       if (this.state !== 'complete') {
         await this.#writeCheckpoint(complete ? 'complete' : 'stopped');
         if (complete) await this.#removeAheadDirectory();

@@ -49,6 +49,8 @@ export interface RunStart {
 }
 
 export interface RunFolder extends RunStart {
+  /** A random name of the run, 16 lower-case hex digits; the same for all its starts. */
+  readonly run: string;
   /** What earlier starts have recorded and this one will not count again. */
   readonly earlier: RunTotals;
   /** What was found on opening that no crash explains, one sentence each. */

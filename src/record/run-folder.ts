@@ -31,7 +31,7 @@ import {
 } from './recovery.ts';
 import { RUN_FILE, type RunRecord, readRunFile, writeFirstRunFile } from './run-file.ts';
 import type { RunFolder, RunFolderOptions, RunStart } from './run-folder-contract.ts';
-import { refuseOtherRun, refuseOtherStart } from './same-run.ts';
+import { noteOtherVersion, refuseOtherRun, refuseOtherStart } from './same-run.ts';
 import { NO_TOTALS } from './totals.ts';
 
 export type { RunFolder, RunFolderOptions, RunStart } from './run-folder-contract.ts';
@@ -82,11 +82,15 @@ interface Examined {
 }
 
 async function examine(options: RunFolderOptions): Promise<Examined> {
-  const { folder, identity, startAfter = BEFORE_ALL } = options;
+  const { folder, identity, toolVersion, startAfter = BEFORE_ALL } = options;
   const record = await readRunFile(folder);
   if (record === undefined) return examineNew(options);
-  refuseOtherRun(join(folder, RUN_FILE), record.identity, identity);
-  const recovery = await recover(folder, record);
+  const file = join(folder, RUN_FILE);
+  refuseOtherRun(file, record.identity, identity);
+  const otherVersion = noteOtherVersion(file, record.toolVersion, toolVersion);
+  const found = await recover(folder, record);
+  const recovery =
+    otherVersion === undefined ? found : { ...found, warnings: [otherVersion, ...found.warnings] };
   refuseOtherStart({
     folder,
     recorded: record.startAfter,

@@ -193,14 +193,21 @@ function skippedDownloadLines({ skippedDownloads }: FailureDigest): string[] {
   ];
 }
 
-function failureLines({ counters, failures }: SummaryInput): string[] {
+function failureLines({ end, counters, failures }: SummaryInput): string[] {
   if (counters.failed === 0) return [];
   const lines = [
-    `  FAILED    ${counted(counters.failed, 'object')}, each with its reason in failed.log:`,
+    `  FAILED    ${counted(counters.failed, 'object')}, ${reasonsIn(end)}:`,
     ...failures.groups.flatMap(groupLines),
   ];
   if (failures.other > 0) lines.push(`    ${formatCount(failures.other)} of other kinds`);
   return lines;
+}
+
+/** A run that stopped may have stopped because failed.log takes no more. */
+function reasonsIn({ kind }: RunEnd): string {
+  return kind === 'stopped'
+    ? 'those recorded with their reason in failed.log'
+    : 'each with its reason in failed.log';
 }
 
 function groupLines({ code, side, count, examples }: FailureGroup): string[] {
