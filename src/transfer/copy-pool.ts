@@ -70,7 +70,7 @@ export class CopyPool {
     const loadOf = (side: Side): SideLoad =>
       new SideLoad({
         side,
-        least: options.threadsMin,
+        least: Math.min(options.threadsMin, threads),
         most: threads,
         maxOutageMs: options.maxOutageMs,
         now: () => performance.now(),
