@@ -6,7 +6,7 @@
  * connections at once, and small ones keep moving beside them.
  */
 import pLimit from 'p-limit';
-import type { Counters, Outcome } from '../domain.ts';
+import type { Counters, Outcome, UploadJournal } from '../domain.ts';
 import type { ObjectKey } from '../object-key.ts';
 import type { ObjectStore } from '../s3/object-store.ts';
 import { ContentBuffers } from './content-buffers.ts';
@@ -31,6 +31,7 @@ export interface CopyPoolOptions {
   /** Length of the parts, 5 MiB to 5 GiB; chosen by the object's length when undefined. */
   readonly partBytes: number | undefined;
   readonly policy: CopyPolicy;
+  readonly uploads: UploadJournal;
   readonly retry: RetryPolicy;
   /** See {@link CopyContext.warn}. */
   readonly warn: (message: string) => void;
@@ -57,7 +58,7 @@ export class CopyPool {
    *   for at once; by this pool itself unless given
    */
   constructor(options: CopyPoolOptions, copyParts?: Pick<CopyContext, 'copyPart' | 'partWindow'>) {
-    const { source, destination, counters, threads, retry, warn, now } = options;
+    const { source, destination, counters, threads, uploads, retry, warn, now } = options;
     this.#threads = threads;
     this.#objects = pLimit(threads);
     this.#large = pLimit(threads);
@@ -66,6 +67,7 @@ export class CopyPool {
       source,
       destination,
       counters,
+      uploads,
       retry,
       warn,
       now,
