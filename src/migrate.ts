@@ -223,7 +223,7 @@ async function run({
   folder.warnings.forEach((warning) => progress.message(`s3migrate: warning: ${warning}`));
   signal.addEventListener('abort', () => tellInterrupted(progress, counters));
   const beganMs = performance.now();
-  await settle(folder, stores, signal, (upload) => isOfNoUse(upload));
+  await settle(folder, stores, signal, isOfNoUse);
   let error: MigrateError | undefined;
   let totals: RunTotals | undefined;
   try {
@@ -285,15 +285,16 @@ async function settle(
 }
 
 /** Whether an upload of an earlier start will certainly not be gone on with. */
-function isOfNoUse({ uploadId, plan, state, isRecorded }: JournalledUpload): boolean {
+function isOfNoUse(upload: JournalledUpload): boolean {
+  const { uploadId, state, isRecorded } = upload;
   if (uploadId === undefined) return false;
-  return isRecorded || plan === undefined || state.kind === 'abandoned';
+  return isRecorded || upload.plan === undefined || state.kind === 'abandoned';
 }
 
 /** What an earlier start has begun, and this one has not come to, is for the next one, if there is to be one. */
 function isKept(upload: JournalledUpload, { kind }: RunEnd): boolean {
-  const { plan, state, isEarlier, isRecorded } = upload;
-  const canGoOn = plan !== undefined && state.kind === 'open' && !isRecorded;
+  const { state, isEarlier, isRecorded } = upload;
+  const canGoOn = upload.plan !== undefined && state.kind === 'open' && !isRecorded;
   return canGoOn && (isEarlier || kind === 'stopped') && kind !== 'complete';
 }
 

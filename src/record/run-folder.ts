@@ -35,7 +35,7 @@ import { refuseOtherRun, refuseOtherStart } from './same-run.ts';
 import { NO_TOTALS } from './totals.ts';
 import { FileUploadJournal, UPLOADS_FILE } from './upload-journal.ts';
 
-export type { RunFolder, RunFolderOptions, RunStart, RunUploads } from './run-folder-contract.ts';
+export type { RunFolder, RunFolderOptions, RunStart } from './run-folder-contract.ts';
 export type { RunTotals } from './totals.ts';
 
 /**

@@ -306,7 +306,7 @@ function apply(entries: Map<number, Entry>, number: number, event: UploadEvent):
       entry.plan = event.plan;
       return;
     case 'part':
-      entry.parts.set(event.part.partNumber, event.part);
+      if (entry.state.kind === 'open') entry.parts.set(event.part.partNumber, event.part);
       return;
     case 'completed':
       entry.state = { kind: 'completed', etag: event.etag };

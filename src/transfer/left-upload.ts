@@ -13,6 +13,7 @@ import { abortUpload, type OwnUpload } from './abort-upload.ts';
 import type { CopyContext, CopyState } from './copy-context.ts';
 import { multipartEtag } from './digest.ts';
 import { insist } from './insist.ts';
+import { isSameVersion } from './source-range.ts';
 import { at, TransferError } from './transfer-error.ts';
 
 /** An upload that can be gone on with, if it is still to be the same object. */
@@ -71,10 +72,6 @@ export async function findLeftUploads(
   return { open, gone };
 }
 
-function isSameVersion(a: UploadPlan['version'], b: UploadPlan['version']): boolean {
-  return a.bytes === b.bytes && a.etag === b.etag && a.lastModified === b.lastModified;
-}
-
 /**
  * The ETag of the object that the upload may be by now.
  *
@@ -117,17 +114,11 @@ async function listParts(
     return await insist(() => at('destination', destination.listParts(key, uploadId)), context);
   } catch (error) {
     if (!(error instanceof TransferError)) throw error;
-    switch (error.kind) {
-      case 'no-such-upload':
-        return undefined;
-      case 'denied':
-      case 'not-implemented':
-        warn(
-          `${displayKey(key)} is begun anew: the destination does not tell which of its parts are there (ListParts: ${error.code})`,
-        );
-        return 'not-told';
-      default:
-        throw error;
-    }
+    if (error.kind === 'no-such-upload') return undefined;
+    if (error.kind !== 'denied' && error.kind !== 'not-implemented') throw error;
+    warn(
+      `${displayKey(key)} is begun anew: the destination does not tell which of its parts are there (ListParts: ${error.code})`,
+    );
+    return 'not-told';
   }
 }
