@@ -252,7 +252,7 @@ function uploadLines({ kept, left, unanswered }: UploadsLeft, logFolder: string)
   }
   if (left > 0)
     lines.push(
-      `  UPLOADS   ${counted(left, 'upload')} could not be aborted, and take up room at the destination`,
+      `  UPLOADS   ${counted(left, 'upload')} could not be aborted: room at the destination is taken up for nothing`,
     );
   if (unanswered > 0) {
     lines.push(

@@ -110,6 +110,16 @@ describe('a large object', () => {
     expect(destination.count('UploadPart')).toBe(parts);
   });
 
+  it('whose upload cannot be noted on the disk is not begun, and its upload aborted', async () => {
+    const { uploads } = servers;
+    destination.on('CreateMultipartUpload').after(() => {
+      uploads.failure = new Error('the disk is full');
+    });
+    await expect(copyShort()).rejects.toThrow('the disk is full');
+    expect(destination.count('UploadPart')).toBe(0);
+    expect(uploads.notes.slice(-2)).toEqual(['101 abandoned', '101 over']);
+  });
+
   it('keeps its ETag when the source was made of the same parts', async () => {
     const stored = servers.source.bucket.put(film, { body: long, partBytes: MIN_PART_BYTES });
     expect(await copyFilm()).toMatchObject({ etag: stored.etag, detail: 'etag-parts' });
