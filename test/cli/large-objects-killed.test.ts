@@ -3,7 +3,7 @@
  * whatever the destination and the source have become meanwhile, and nothing is left over in the end.
  */
 import { hash } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import type { ObjectKey } from '../../src/object-key.ts';
 import type { Upload } from '../../src/s3-server/bucket.ts';
@@ -453,4 +453,24 @@ it('an upload that cannot be aborted is told of, and the same command aborts it'
   expect(again.stderr).toContain('this run is complete already');
   expect(again.stderr).not.toContain('UPLOADS');
   expect(uploadsOf(migration)).toEqual([]);
+});
+
+describe('a journal of uploads that cannot be written', () => {
+  it.each([1, 2])('stops the run before anything is begun (--cores %i)', async (cores) => {
+    const scene = await givenFilm();
+    const { migration } = scene;
+    // In the place of the file that the journal is made anew in.
+    const inTheWay = `${migration.uploadsFile}.part`;
+    await mkdir(inTheWay, { recursive: true });
+    const flags = { ...FLAGS, cores, threads: cores };
+
+    const { exitCode, stderr } = await migration.run(flags);
+
+    expect(exitCode).toBe(3);
+    expect(stderr).toContain(`${migration.uploadsFile}: cannot be written`);
+    expect(stderr).toContain('give the same command again');
+    expect(migration.destination.script.count('CreateMultipartUpload')).toBe(0);
+    await rmdir(inTheWay);
+    expect((await resume(scene, flags)).sent).toEqual(ALL);
+  });
 });

@@ -91,6 +91,9 @@ async function migrateWithKills(migration: RealMigration, keys: readonly string[
   // What had arrived and was not in the log yet is found to be there.
   expect(new Set(log.map(({ outcome }) => outcome))).toEqual(new Set(['copied', 'skipped-upload']));
   expect(await migration.failedLog()).toEqual([]);
+  for (const index of FILMS) {
+    expect(await destination.openUploads(keys[index] as string)).toEqual([]);
+  }
   const again = await migration.run();
   expect(again.stderr).toContain('this run is complete already');
   expect(again.exitCode).toBe(0);
