@@ -92,7 +92,7 @@ async function migrateWithKills(migration: RealMigration, keys: readonly string[
   expect(new Set(log.map(({ outcome }) => outcome))).toEqual(new Set(['copied', 'skipped-upload']));
   expect(await migration.failedLog()).toEqual([]);
   for (const index of FILMS) {
-    expect(await destination.openUploads(keys[index] as string)).toEqual([]);
+    expect(await destination.openUploads(keys[index] as string), stderr).toEqual([]);
   }
   const again = await migration.run();
   expect(again.stderr).toContain('this run is complete already');
