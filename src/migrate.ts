@@ -6,7 +6,14 @@
  * transfer is begun any more, those under way are finished and recorded, and the run can be continued.
  */
 import { performance } from 'node:perf_hooks';
-import { type Counters, Decision, newCounters, type PlanPage } from './domain.ts';
+import {
+  type Counters,
+  Decision,
+  type JournalledUpload,
+  newCounters,
+  type PlanPage,
+  type UploadJournal,
+} from './domain.ts';
 import { MigrateError, messageOf } from './errors.ts';
 import { BEFORE_ALL, displayKey, displayText, type ObjectKey } from './object-key.ts';
 import { plan } from './plan/plan.ts';
@@ -24,7 +31,13 @@ import { FailureGroups } from './report/failures.ts';
 import { loadNote } from './report/load-note.ts';
 import { Outages } from './report/outages.ts';
 import { type Progress, startProgress } from './report/progress.ts';
-import { type EarlierWork, formatSummary, type RunEnd } from './report/summary.ts';
+import {
+  type EarlierWork,
+  formatSummary,
+  formatUploadsLeft,
+  type RunEnd,
+  type UploadsLeft,
+} from './report/summary.ts';
 import {
   identityOf,
   type Lists,
@@ -39,6 +52,7 @@ import type { CopyPolicy } from './transfer/copy-policy.ts';
 import type { Crew, CrewEvents } from './transfer/crew.ts';
 import { LocalCrew } from './transfer/local-crew.ts';
 import { retryPolicy } from './transfer/retry.ts';
+import { settleUploads } from './transfer/settle-uploads.ts';
 import { ThreadCrew } from './transfer/thread-crew.ts';
 import { Transfer } from './transfer/transfer.ts';
 
@@ -103,7 +117,9 @@ export async function migrate(
   const stores = await openBuckets(options);
   try {
     const folder = await openRunFolder(folderOptions);
-    if (folder.state === 'complete') return await tellComplete(folder, options, surroundings);
+    if (folder.state === 'complete') {
+      return await tellComplete({ options, surroundings, stores, folder });
+    }
     const policy = await probe({ options, surroundings, stores, folder });
     if (policy === undefined) return interruptedAtStart(signal);
     const unconditional = unconditionalWrites(policy);
@@ -210,7 +226,8 @@ async function run({
     threads: options.threads,
     signal: stop,
     warn: (message) => progress.message(`s3migrate: warning: ${message}`),
-    crew: (events) => crewOf({ options, policy, stores, counters, signal: stop }, events),
+    crew: (events) =>
+      crewOf({ options, policy, stores, counters, uploads: folder.uploads, signal: stop }, events),
   });
   surroundings.onLeave(() => transfer.leave());
   const progress = startProgress({
@@ -224,6 +241,7 @@ async function run({
   folder.warnings.forEach((warning) => progress.message(`s3migrate: warning: ${warning}`));
   signal.addEventListener('abort', () => tellInterrupted(progress, counters));
   const beganMs = performance.now();
+  await settle(folder, stores, signal, isOfNoUse);
   let error: MigrateError | undefined;
   let totals: RunTotals | undefined;
   try {
@@ -236,6 +254,11 @@ async function run({
   }
   const ending = { signal, counters, first: options.first };
   let end = endOf({ error, ...ending });
+  if (end.kind !== 'stopped') {
+    const ended = end;
+    await settle(folder, stores, signal, (upload) => !isKept(upload, ended));
+  }
+  const uploads = uploadsLeft(folder, end);
   try {
     totals = await folder.close({ complete: end.kind === 'complete' });
   } catch (thrown) {
@@ -253,6 +276,7 @@ async function run({
       logFolder: options.logFolder,
       unconditional: unconditionalAs(policy),
       earlier: earlierWork(folder, options.startAfter),
+      uploads,
     }),
   );
   return {
@@ -261,6 +285,47 @@ async function run({
     failed: totals?.failed ?? counters.failed,
     conserved: conservation(counters).ok,
   };
+}
+
+/** Aborts uploads that are not to be at the destination any more, as far as it lets that be done. */
+async function settle(
+  { uploads }: RunFolder,
+  { destination }: OpenBuckets,
+  signal: AbortSignal,
+  isToGo: (upload: JournalledUpload) => boolean,
+): Promise<void> {
+  const known = uploads.uploads;
+  const retry = retryPolicy(signal);
+  const context = { destination, retry, uploads, known, now: Date.now };
+  await settleUploads(
+    known.filter((upload) => upload.state.kind !== 'completed' && isToGo(upload)),
+    context,
+  );
+}
+
+/** Whether an upload of an earlier start will certainly not be gone on with. */
+function isOfNoUse(upload: JournalledUpload): boolean {
+  const { uploadId, state, isRecorded } = upload;
+  if (uploadId === undefined) return false;
+  return isRecorded || upload.plan === undefined || state.kind === 'abandoned';
+}
+
+/** What an earlier start has begun, and this one has not come to, is for the next one, if there is to be one. */
+function isKept(upload: JournalledUpload, { kind }: RunEnd): boolean {
+  const { state, isEarlier, isRecorded } = upload;
+  const canGoOn = upload.plan !== undefined && state.kind === 'open' && !isRecorded;
+  return canGoOn && (isEarlier || kind === 'stopped') && kind !== 'complete';
+}
+
+function uploadsLeft({ uploads }: RunFolder, end: RunEnd): UploadsLeft {
+  const left = { kept: 0, left: 0, unanswered: 0 };
+  for (const upload of uploads.uploads) {
+    if (upload.state.kind === 'completed') continue;
+    if (isKept(upload, end)) left.kept++;
+    else if (upload.uploadId === undefined) left.unanswered++;
+    else left.left++;
+  }
+  return left;
 }
 
 /**
@@ -408,26 +473,19 @@ interface CrewInput {
   readonly policy: CopyPolicy;
   readonly stores: OpenBuckets;
   readonly counters: Counters;
+  readonly uploads: UploadJournal;
   readonly signal: AbortSignal;
 }
 
 /** With one core no thread is started: it would only cost. */
 function crewOf(
-  { options, policy, stores, counters, signal }: CrewInput,
+  { options, policy, stores, counters, uploads, signal }: CrewInput,
   events: CrewEvents,
 ): Crew {
   const { cores, threads, threadsMin, maxOutageMs, memoryBytes } = options;
   const { multipartThresholdBytes, partBytes } = options;
-  const work = {
-    counters,
-    threads,
-    threadsMin,
-    maxOutageMs,
-    memoryBytes,
-    multipartThresholdBytes,
-    partBytes,
-    policy,
-  };
+  const sizes = { threads, threadsMin, memoryBytes, multipartThresholdBytes, partBytes };
+  const work = { counters, uploads, policy, maxOutageMs, ...sizes };
   if (cores > 1) return new ThreadCrew({ ...work, ...stores.settled, cores }, events);
   const { source, destination } = stores;
   const retry = retryPolicy(signal);
@@ -518,19 +576,24 @@ function earlierWork(
 }
 
 /** The same command once more, after a run that had come to its end. */
-async function tellComplete(
-  folder: RunFolder,
-  { logFolder }: MigrateOptions,
-  { stderr }: Surroundings,
-): Promise<RunResult> {
+async function tellComplete({
+  options: { logFolder },
+  surroundings: { stderr, signal },
+  stores,
+  folder,
+}: Opened): Promise<RunResult> {
   for (const warning of folder.warnings) {
     stderr.write(`s3migrate: warning: ${displayText(warning)}\n`);
   }
+  const end = { kind: 'complete' } as const;
+  await settle(folder, stores, signal, () => true);
+  const uploads = uploadsLeft(folder, end);
   const { copied, failed } = await folder.close({ complete: true });
   stderr.write(
     `s3migrate: this run is complete already: ${copied} objects copied, ${failed} failed; nothing to do\n` +
+      formatUploadsLeft(uploads, logFolder) +
       `  logs      ${logFolder}\n` +
       '  next      another pass over the same buckets: make new lists, and give a new --log-folder\n',
   );
-  return { end: { kind: 'complete' }, error: undefined, failed, conserved: true };
+  return { end, error: undefined, failed, conserved: true };
 }

@@ -36,7 +36,7 @@ export async function main(argv: string[]): Promise<number> {
   });
   try {
     settleEnvironment(
-      [...MIGRATE_FLAGS, ...LIST_FLAGS, ...PROBE_FLAGS, ...VERIFY_FLAGS],
+      [...MIGRATE_FLAGS, ...LIST_FLAGS, ...PROBE_FLAGS, ...VERIFY_FLAGS, ...CLEANUP_FLAGS],
       process.env,
     );
     await program.parseAsync(withDoubleDashes(argv, SINGLE_DASH_FLAGS), { from: 'user' });
@@ -110,6 +110,18 @@ function commands(end: (code: ExitCode) => void): Command {
     const { verifyBuckets } = await import('./verify.ts');
     end(await verifyBuckets(raw, version));
   });
+
+  const cleaning = inherited(program, 'cleanup').description(
+    'Shows the multipart uploads that a run has left at its destination, by the journal in its log folder, and aborts them on request.',
+  );
+  for (const option of CLEANUP_FLAGS) cleaning.addOption(option);
+  cleaning
+    .addHelpText('after', CLEANUP_HELP)
+    .allowExcessArguments(false)
+    .action(async (raw: RawOptions) => {
+      const { cleanUpUploads } = await import('./cleanup.ts');
+      end(await cleanUpUploads(raw));
+    });
 
   inherited(program, 'demo')
     .description(
@@ -325,6 +337,22 @@ const VERIFY_FLAGS: readonly Option[] = [
   flag('--hash-value <number>', "this host's number among them, from 0"),
   flag('--log-folder <folder>', 'folder of verify.log and its state').default('.'),
 ];
+
+const CLEANUP_FLAGS: readonly Option[] = [
+  ...sideFlags('dest', 'destination', MANDATORY),
+  flag('--log-folder <folder>', 'log folder of the run').default('.'),
+  flag('--abort', "abort this run's uploads"),
+  flag(
+    '--also-unnamed',
+    "with --abort: those too whose creation was not answered, which may be another client's",
+  ),
+];
+
+const CLEANUP_HELP = `
+A line for each upload on standard output, by tabs: key, upload id, when it was begun, parts, bytes, state.
+
+Exit codes: 0 nothing is left, or it is shown, or all of it aborted; 1 something could not be aborted,
+2 usage, or a run is at work in the folder, 3 the store cannot be reached or does not tell.`;
 
 const VERIFY_HELP = `
 verify.log has a line for each difference: key, symbol, what, source, destination. Symbols:

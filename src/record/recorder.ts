@@ -20,17 +20,19 @@ import { PageChain } from './page-chain.ts';
 import { PageRoom } from './page-room.ts';
 import { type RecoveredRange, type Recovery, readRecordsAfter } from './recovery.ts';
 import { type Checkpoint, type RunRecord, writeRunFile } from './run-file.ts';
-import type { RunFolder, RunFolderOptions, RunStart } from './run-folder-contract.ts';
+import type { RunFolder, RunFolderOptions, RunStart, RunUploads } from './run-folder-contract.ts';
 import { addTotals, ErrorTally, NO_TOTALS, type RunTotals } from './totals.ts';
+import type { FileUploadJournal } from './upload-journal.ts';
 
 const DEFAULT_AHEAD_LIMIT_BYTES = 1024 ** 3;
 /** What a power loss may take back, in ms of work. */
 const CHECKPOINT_MS = 1000;
 
-/** Both are closed, and the lock released, by {@link Recorder.close}. */
+/** All are closed, and the lock released, by {@link Recorder.close}. */
 export interface OpenLogs {
   readonly log: AppendLog;
   readonly failedLog: AppendLog;
+  readonly uploads: FileUploadJournal;
 }
 
 export interface RecorderOptions {
@@ -57,6 +59,7 @@ export class Recorder implements RunFolder {
   readonly #lock: FolderLock;
   readonly #log: AppendLog;
   readonly #failedLog: AppendLog;
+  readonly #uploads: FileUploadJournal;
   readonly #failure = new AbortController();
   readonly #room: PageRoom;
 
@@ -96,6 +99,9 @@ export class Recorder implements RunFolder {
     this.#lock = lock;
     this.#log = logs.log;
     this.#failedLog = logs.failedLog;
+    this.#uploads = logs.uploads;
+    const { failure } = logs.uploads;
+    failure.addEventListener('abort', () => this.#fail(failure.reason));
     this.#room = new PageRoom(options.aheadLimitBytes ?? DEFAULT_AHEAD_LIMIT_BYTES);
     this.#position = this.start;
     this.#lastLogged = recovery.log.last;
@@ -123,6 +129,10 @@ export class Recorder implements RunFolder {
     return this.#failure.signal;
   }
 
+  get uploads(): RunUploads {
+    return this.#uploads;
+  }
+
   async room(signal?: AbortSignal): Promise<void> {
     const stop = this.#failure.signal;
     await this.#room.enter(signal === undefined ? stop : AbortSignal.any([signal, stop]));
@@ -140,6 +150,7 @@ export class Recorder implements RunFolder {
     this.#failure.signal.throwIfAborted();
     try {
       await this.#take(records, ignored, exists);
+      this.#uploads.recorded(records);
       this.#settle();
       this.#timer ??= setTimeout(() => this.#checkpointByItself(), CHECKPOINT_MS).unref();
     } catch (error) {
@@ -300,6 +311,7 @@ export class Recorder implements RunFolder {
       }
       return this.#recorded;
     } finally {
+      await this.#uploads.close();
       await this.#failedLog.close();
       await this.#log.close();
       await this.#lock.release();

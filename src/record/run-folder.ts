@@ -33,6 +33,7 @@ import { RUN_FILE, type RunRecord, readRunFile, writeFirstRunFile } from './run-
 import type { RunFolder, RunFolderOptions, RunStart } from './run-folder-contract.ts';
 import { noteOtherVersion, refuseOtherRun, refuseOtherStart } from './same-run.ts';
 import { NO_TOTALS } from './totals.ts';
+import { FileUploadJournal, UPLOADS_FILE } from './upload-journal.ts';
 
 export type { RunFolder, RunFolderOptions, RunStart } from './run-folder-contract.ts';
 export type { RunTotals } from './totals.ts';
@@ -54,7 +55,7 @@ export async function openRunFolder(options: RunFolderOptions): Promise<RunFolde
     const examined = await examine(options);
     const { state, record, recovery } = examined;
     if (state !== 'complete') await begin(options, examined);
-    const logs = await openLogs(options, recovery);
+    const logs = await openLogs(options, examined);
     return new Recorder({ options, start: startOf(examined), record, recovery, logs, lock });
   } catch (error) {
     await lock.release();
@@ -107,7 +108,8 @@ async function examineNew({
   startAfter = BEFORE_ALL,
   now,
 }: RunFolderOptions): Promise<Examined> {
-  for (const name of [MIGRATE_LOG, FAILED_LOG]) await refuseStrayLog(join(folder, name));
+  for (const name of [MIGRATE_LOG, FAILED_LOG, UPLOADS_FILE])
+    await refuseStrayLog(join(folder, name));
   await refuseUnlessDirectory(join(folder, AHEAD_DIRECTORY));
   const { pages, unfinished } = await listAheadFiles(folder);
   const checkpoint = beginning(startAfter);
@@ -185,10 +187,8 @@ async function begin(
 }
 
 /** Carries out what recovery says: the logs end in their good part, failed.log lacks nothing. */
-async function openLogs(
-  { folder, now }: RunFolderOptions,
-  { log: logState, failed, lost, useless }: Recovery,
-): Promise<OpenLogs> {
+async function openLogs({ folder, now }: RunFolderOptions, examined: Examined): Promise<OpenLogs> {
+  const { log: logState, failed, lost, useless } = examined.recovery;
   const failedLog = await AppendLog.open({
     path: join(folder, FAILED_LOG),
     header: FAILED_HEADER,
@@ -204,7 +204,10 @@ async function openLogs(
     if (lost !== undefined) await rebuildFailedLines(failedLog, lost, now());
     for (const path of useless) await rm(path, { force: true });
     await syncDirectory(folder);
-    return { log, failedLog };
+    const { start, doneRanges } = startOf(examined);
+    const recorded = [{ after: BEFORE_ALL, last: start }, ...doneRanges];
+    const uploads = await FileUploadJournal.open({ folder, recorded, now });
+    return { log, failedLog, uploads };
   } catch (error) {
     await log?.close();
     await failedLog.close();

@@ -32,6 +32,16 @@ export type EarlierWork =
     }
   | { readonly kind: 'start-after'; readonly key: ObjectKey };
 
+/** Multipart uploads that are at the destination, by how many there are of each kind. */
+export interface UploadsLeft {
+  /** For the next run to go on with. */
+  readonly kept: number;
+  /** That should not be there any more, and could not be aborted. */
+  readonly left: number;
+  /** That may be there: their creation was not answered. */
+  readonly unanswered: number;
+}
+
 export interface SummaryInput {
   readonly end: RunEnd;
   /** Of this run alone. */
@@ -44,6 +54,8 @@ export interface SummaryInput {
   readonly unconditional?: 'head' | 'overwrite' | undefined;
   /** Absent when the run began at the first key. */
   readonly earlier?: EarlierWork | undefined;
+  /** Absent when there are none. */
+  readonly uploads?: UploadsLeft | undefined;
 }
 
 /** @returns lines, each ended by a line feed */
@@ -59,6 +71,7 @@ export function formatSummary(input: SummaryInput): string {
     ...lossLines(input.failures),
     ...skippedDownloadLines(input.failures),
     ...failureLines(input),
+    ...(input.uploads === undefined ? [] : uploadLines(input.uploads, input.logFolder)),
     `  logs      ${displayText(input.logFolder)}: migrate.log, failed.log, migrate.run.json`,
     ...nextLines(input),
   ];
@@ -228,6 +241,37 @@ const LONGEST_MESSAGE = 200;
 function shortened(message: string): string {
   const text = displayText(message);
   return text.length <= LONGEST_MESSAGE ? text : `${text.slice(0, LONGEST_MESSAGE)}...`;
+}
+
+/** As in a summary, for a run that has none: lines, each ended by a line feed; none where there is nothing to tell. */
+export function formatUploadsLeft(uploads: UploadsLeft, logFolder: string): string {
+  return uploadLines(uploads, logFolder)
+    .map((line) => `${line}\n`)
+    .join('');
+}
+
+function uploadLines({ kept, left, unanswered }: UploadsLeft, logFolder: string): string[] {
+  const lines: string[] = [];
+  if (kept > 0) {
+    lines.push(
+      `  uploads   ${counted(kept, 'unfinished upload')} kept: the next run goes on with what is there`,
+    );
+  }
+  if (left > 0)
+    lines.push(
+      `  UPLOADS   ${counted(left, 'upload')} could not be aborted: room at the destination is taken up for nothing`,
+    );
+  if (unanswered > 0) {
+    lines.push(
+      `  UPLOADS   ${counted(unanswered, 'upload')} may be left at the destination: no answer came to their creation`,
+    );
+  }
+  if (left + unanswered > 0) {
+    lines.push(
+      `            s3migrate cleanup --log-folder ${shellWord(displayText(logFolder))}, with the --dest flags of this command, shows them`,
+    );
+  }
+  return lines;
 }
 
 function nextLines({ end, counters, logFolder }: SummaryInput): string[] {

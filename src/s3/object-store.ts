@@ -216,6 +216,26 @@ export interface CompletedUpload extends PutResult {
   readonly crc32: string | undefined;
 }
 
+/** A part of an upload under way, as the store shows it. */
+export interface ListedPart {
+  readonly partNumber: number;
+  readonly bytes: number;
+  readonly etag: string;
+}
+
+/** An upload under way, as the store shows it. */
+export interface ListedUpload {
+  readonly uploadId: string;
+  /** By the store's clock, ms since the epoch. */
+  readonly initiatedAt: number;
+}
+
+export interface UploadListing {
+  readonly uploads: readonly ListedUpload[];
+  /** The store's clock when it answered, ms since the epoch, in whole seconds; undefined when it did not tell. */
+  readonly answeredAt: number | undefined;
+}
+
 /** A request as the caller words it: see {@link ObjectStore.send}. */
 export interface StoreRequest {
   readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE';
@@ -276,6 +296,15 @@ export interface ObjectStore {
     key: ObjectKey,
     upload: { uploadId: string; parts: readonly UploadedPart[] },
   ): Promise<CompletedUpload>;
+  /**
+   * All parts of an upload under way, in any number of exchanges; by number. A part that is only half there may be
+   * among them.
+   *
+   * @throws StoreError `no-such-upload` when it was completed or aborted
+   */
+  listParts(key: ObjectKey, uploadId: string): Promise<readonly ListedPart[]>;
+  /** All uploads under way for this very key, whoever began them, in any number of exchanges. */
+  listUploads(key: ObjectKey): Promise<UploadListing>;
   /** Also fulfilled when the upload is gone already. */
   abortMultipartUpload(key: ObjectKey, uploadId: string): Promise<void>;
 

@@ -24,6 +24,8 @@ import type {
   ContentDigest,
   GetOptions,
   GetResult,
+  ListedPart,
+  ListedUpload,
   ObjectHead,
   ObjectStore,
   PartDigest,
@@ -36,9 +38,18 @@ import type {
   StoreAnswer,
   StoreRequest,
   UploadedPart,
+  UploadListing,
 } from './object-store.ts';
 import { StoreError, type StoreErrorKind } from './object-store.ts';
 import { parseTagging, type Tags } from './tagging.ts';
+import {
+  MAX_LISTING_BYTES,
+  partsPage,
+  partsQuery,
+  type UploadsMarker,
+  uploadsPage,
+  uploadsQuery,
+} from './upload-listings.ts';
 import { elementText, escapeText, isErrorDocument } from './xml.ts';
 
 export type Addressing = 'path' | 'virtual';
@@ -272,6 +283,52 @@ export class WireObjectStore implements ObjectStore {
       ...putResult(head.headers, elementText(xml, 'ETag'), head),
       crc32: elementText(xml, 'ChecksumCRC32'),
     };
+  }
+
+  async listParts(key: ObjectKey, uploadId: string): Promise<readonly ListedPart[]> {
+    const parts: ListedPart[] = [];
+    for (let after: number | undefined = 0; after !== undefined; ) {
+      const { head, xml } = await this.#list(this.#path(key), partsQuery(uploadId, after)).catch(
+        (error: unknown) => {
+          throw ofUpload(error);
+        },
+      );
+      const page = partsPage(xml, after);
+      if (page === undefined) throw noListing(head, 'ListParts');
+      parts.push(...page.entries);
+      after = page.next;
+    }
+    return parts;
+  }
+
+  async listUploads(key: ObjectKey): Promise<UploadListing> {
+    const uploads: ListedUpload[] = [];
+    for (let after: UploadsMarker | undefined; ; ) {
+      const { head, xml } = await this.#list(this.#bucketPath(), uploadsQuery(key, after));
+      const page = uploadsPage(xml, key, after);
+      if (page === undefined) throw noListing(head, 'ListMultipartUploads');
+      uploads.push(...page.entries);
+      after = page.next;
+      if (after !== undefined) continue;
+      const answeredAt = Date.parse(head.headers.get('date') ?? '');
+      return { uploads, answeredAt: Number.isNaN(answeredAt) ? undefined : answeredAt };
+    }
+  }
+
+  /** @throws StoreError `not-s3`, too, when the answer is longer than any page */
+  async #list(
+    path: string,
+    query: CallRequest['query'],
+  ): Promise<{ head: ResponseHead; xml: string }> {
+    const { head, body, whole } = await this.#call({
+      method: 'GET',
+      path,
+      ...(query !== undefined && { query }),
+      repeatable: true,
+      receive: () => ({ kind: 'collect', limit: MAX_LISTING_BYTES }),
+    });
+    if (!whole) throw notS3(head, 'too-long', 'a page of the listing is too long');
+    return { head, xml: body.toString('utf8') };
   }
 
   async abortMultipartUpload(key: ObjectKey, uploadId: string): Promise<void> {
@@ -535,6 +592,17 @@ function notS3(head: ResponseHead, code: string, message: string): StoreError {
     status: head.status,
     mayHaveLanded: true,
   });
+}
+
+function noListing(head: ResponseHead, operation: string): StoreError {
+  return notS3(head, 'no-listing', `the answer to ${operation} cannot be understood`);
+}
+
+/** Some stores say of an upload that there is no such key. */
+function ofUpload(error: unknown): unknown {
+  if (!(error instanceof StoreError) || error.kind !== 'not-found') return error;
+  const { code, status, mayHaveLanded } = error;
+  return new StoreError(error.message, { kind: 'no-such-upload', code, status, mayHaveLanded });
 }
 
 /** What an answer with an error means. */

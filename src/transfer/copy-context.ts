@@ -1,7 +1,7 @@
 /**
  * What a copy works with: shared by all objects, and kept for one.
  */
-import type { Counters } from '../domain.ts';
+import type { Counters, PartProof, UploadJournal } from '../domain.ts';
 import type { Checksum, ObjectHead, ObjectStore } from '../s3/object-store.ts';
 import type { Header } from '../wire/signature.ts';
 import type { ContentBuffers } from './content-buffers.ts';
@@ -9,7 +9,6 @@ import type { CopiedPart, PartJob } from './copy-part.ts';
 import type { CopyPolicy, LossClass } from './copy-policy.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 import type { PartBuffers } from './part-buffers.ts';
-import type { PartProof } from './part-proof.ts';
 import type { RetryPolicy } from './retry.ts';
 import type { TransferError } from './transfer-error.ts';
 
@@ -38,6 +37,8 @@ export interface CopyContext {
   readonly copyPart: (job: PartJob, unwanted: AbortSignal) => Promise<CopiedPart>;
   /** Parts of one object that may wait for their turn or be under way. */
   readonly partWindow: number;
+  /** Told what is begun at the destination and may be left there. */
+  readonly uploads: UploadJournal;
   /** Tells the operator what a run should not go on without knowing. */
   readonly warn: (message: string) => void;
   /** Wall clock, ms since the epoch. */

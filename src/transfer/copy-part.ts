@@ -7,12 +7,13 @@
  * What is asked for and what comes of it are plain data, so that a part can be copied by another thread
  * than the one that has the object.
  */
+import type { PartProof } from '../domain.ts';
 import type { PartDigest, PartResult, UploadedPart } from '../s3/object-store.ts';
 import { PASSAGE_BUFFER_BYTES, Passage } from '../wire/passage.ts';
 import type { CopyContext } from './copy-context.ts';
 import { base64ToHex, RunningDigest } from './digest.ts';
 import { insist } from './insist.ts';
-import { algorithmOf, type PartProof } from './part-proof.ts';
+import { algorithmOf } from './part-proof.ts';
 import { readRange, type SourceRange } from './source-range.ts';
 import { at, wrongChecksum, wrongEtag } from './transfer-error.ts';
 

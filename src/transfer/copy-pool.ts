@@ -6,7 +6,7 @@
  * connections at once, and small ones keep moving beside them.
  */
 import pLimit from 'p-limit';
-import type { Counters, Outcome, Side } from '../domain.ts';
+import type { Counters, Outcome, Side, UploadJournal } from '../domain.ts';
 import type { ObjectKey } from '../object-key.ts';
 import type { ObjectStore } from '../s3/object-store.ts';
 import { ContentBuffers } from './content-buffers.ts';
@@ -37,6 +37,7 @@ export interface CopyPoolOptions {
   /** Length of the parts, 5 MiB to 5 GiB; chosen by the object's length when undefined. */
   readonly partBytes: number | undefined;
   readonly policy: CopyPolicy;
+  readonly uploads: UploadJournal;
   readonly retry: RetryPolicy;
   /** See {@link CopyContext.warn}. */
   readonly warn: (message: string) => void;
@@ -63,7 +64,7 @@ export class CopyPool {
    *   for at once; by this pool itself unless given
    */
   constructor(options: CopyPoolOptions, copyParts?: Pick<CopyContext, 'copyPart' | 'partWindow'>) {
-    const { source, destination, counters, threads, retry, warn, now } = options;
+    const { source, destination, counters, threads, uploads, retry, warn, now } = options;
     this.#objects = pLimit(threads);
     this.#large = pLimit(threads);
     this.#parts = pLimit(threads);
@@ -90,6 +91,7 @@ export class CopyPool {
         return load.outlast(cause, attempts, { ask, sleep: retry.sleep });
       },
       counters,
+      uploads,
       retry,
       warn,
       now,

@@ -8,6 +8,7 @@ import type {
   CompletedUpload,
   GetOptions,
   GetResult,
+  ListedPart,
   ObjectHead,
   ObjectStore,
   PartDigest,
@@ -19,6 +20,7 @@ import type {
   StoreAnswer,
   StoreRequest,
   UploadedPart,
+  UploadListing,
 } from '../s3/object-store.ts';
 import { StoreError } from '../s3/object-store.ts';
 import type { Tags } from '../s3/tagging.ts';
@@ -105,6 +107,14 @@ export class PacedStore implements ObjectStore {
     upload: { uploadId: string; parts: readonly UploadedPart[] },
   ): Promise<CompletedUpload> {
     return this.#exchange(key, 'at-work', () => this.#store.completeNew(key, upload));
+  }
+
+  listParts(key: ObjectKey, uploadId: string): Promise<readonly ListedPart[]> {
+    return this.#exchange(key, 'nothing', () => this.#store.listParts(key, uploadId));
+  }
+
+  listUploads(key: ObjectKey): Promise<UploadListing> {
+    return this.#exchange(key, 'nothing', () => this.#store.listUploads(key));
   }
 
   abortMultipartUpload(key: ObjectKey, uploadId: string): Promise<void> {

@@ -1,17 +1,11 @@
 /**
  * Reads a range of the source's object, of one version of it and no other.
  */
+import type { ObjectVersion } from '../domain.ts';
 import type { ObjectKey } from '../object-key.ts';
-import {
-  type ObjectHead,
-  type ObjectStore,
-  type Receiving,
-  StoreError,
-} from '../s3/object-store.ts';
+import { type ObjectStore, type Receiving, StoreError } from '../s3/object-store.ts';
 import type { PartRange } from './part-plan.ts';
 import { at, TransferError } from './transfer-error.ts';
-
-type ObjectVersion = Pick<ObjectHead, 'bytes' | 'etag' | 'lastModified'>;
 
 export interface SourceRange {
   readonly key: ObjectKey;
@@ -53,7 +47,7 @@ export function ofThatVersion<T>(exchange: Promise<T>): Promise<T> {
   });
 }
 
-function isSameVersion(a: ObjectVersion, b: ObjectVersion): boolean {
+export function isSameVersion(a: ObjectVersion, b: ObjectVersion): boolean {
   return a.bytes === b.bytes && a.etag === b.etag && a.lastModified === b.lastModified;
 }
 

@@ -6,16 +6,17 @@
  * was copying has no outcome, and everything else is finished and handed on.
  */
 import { Worker } from 'node:worker_threads';
-import type { Counters } from '../domain.ts';
+import type { Counters, UploadJournal } from '../domain.ts';
 import { MigrateError } from '../errors.ts';
 import type { Crew, CrewEvents } from './crew.ts';
 import type { OpenPage } from './open-page.ts';
 import { PartDesk } from './part-desk.ts';
+import { answerQuestion, takeNote } from './remote-journal.ts';
 import { type LoadState, loadOfAll, undisturbed } from './side-load.ts';
+import { errorOf } from './worker-failure.ts';
 import {
   type AddedCounts,
   CREW_COUNTERS,
-  errorOf,
   type FromWorker,
   type SliceOutcomes,
   type ToWorker,
@@ -28,6 +29,7 @@ export interface ThreadCrewOptions
     'source' | 'destination' | 'multipartThresholdBytes' | 'partBytes' | 'policy' | 'maxOutageMs'
   > {
   readonly counters: Counters;
+  readonly uploads: UploadJournal;
   /** Worker threads; at least 1, at most `threads`. */
   readonly cores: number;
   /** Places of all workers together. */
@@ -206,6 +208,16 @@ export class ThreadCrew implements Crew {
         return;
       case 'load':
         member.load = message.load;
+        return;
+      case 'ask-journal': {
+        const { id, question } = message;
+        void answerQuestion(this.#options.uploads, question).then((answer) =>
+          member.tell({ kind: 'journal-answer', id, answer }),
+        );
+        return;
+      }
+      case 'journal-note':
+        takeNote(this.#options.uploads, message.note);
         return;
       case 'warning':
         this.#events.onWarning(message.message);

@@ -4,15 +4,16 @@
  * Objects travel in slices and outcomes in batches, because a message costs as much as an object may.
  */
 import type { Outcome } from '../domain.ts';
-import { MigrateError, messageOf } from '../errors.ts';
 import type { ObjectKey } from '../object-key.ts';
 import { StoreError, type StoreErrorOptions } from '../s3/object-store.ts';
 import type { WireObjectStoreOptions } from '../s3/wire-object-store.ts';
 import type { CopiedPart, PartJob } from './copy-part.ts';
 import type { CopyPolicy } from './copy-policy.ts';
+import type { JournalAnswer, JournalNote, JournalQuestion } from './remote-journal.ts';
 import { RunEnding } from './retry.ts';
 import type { LoadState } from './side-load.ts';
 import { TransferError } from './transfer-error.ts';
+import { errorOf, type Failure, failureOf } from './worker-failure.ts';
 
 /** What a worker is started with. */
 export interface WorkerOptions {
@@ -38,6 +39,8 @@ export type ToWorker =
   | { readonly kind: 'copy-part'; readonly id: number; readonly job: PartJob }
   /** What became of a part that this worker has asked for. */
   | { readonly kind: 'part-end'; readonly id: number; readonly end: PartEnd }
+  /** What the journal says to what this worker has asked. */
+  | { readonly kind: 'journal-answer'; readonly id: number; readonly answer: JournalAnswer }
   /** Come to an end with what was handed out already; answered by `stopped`. */
   | { readonly kind: 'stop' }
   /** Nothing is under way: end connections and thread. */
@@ -55,6 +58,8 @@ export type FromWorker =
   /** A part that was asked for is not wanted any more. */
   | { readonly kind: 'drop-part'; readonly id: number }
   | { readonly kind: 'part-end'; readonly id: number; readonly end: PartEnd }
+  | { readonly kind: 'ask-journal'; readonly id: number; readonly question: JournalQuestion }
+  | { readonly kind: 'journal-note'; readonly note: JournalNote }
   | { readonly kind: 'warning'; readonly message: string }
   /** What the stores allow has changed since it was told last. */
   | { readonly kind: 'load'; readonly load: LoadState }
@@ -91,27 +96,6 @@ export type PartEnd =
       readonly error: StoreErrorOptions;
     }
   | { readonly kind: 'broken'; readonly failure: Failure };
-
-/** An error that stops the run, on its way between threads. */
-export interface Failure {
-  readonly message: string;
-  readonly hint: string | undefined;
-  readonly exitCode: MigrateError['exitCode'] | undefined;
-}
-
-export function failureOf(error: unknown): Failure {
-  if (error instanceof MigrateError) {
-    const { message, hint, exitCode } = error;
-    return { message, hint, exitCode };
-  }
-  return { message: messageOf(error), hint: undefined, exitCode: undefined };
-}
-
-/** The error again; one that was no MigrateError is not one here either. */
-export function errorOf({ message, hint, exitCode }: Failure): Error {
-  if (exitCode === undefined) return new Error(message);
-  return new MigrateError(message, { exitCode, ...(hint === undefined ? {} : { hint }) });
-}
 
 export function partEndOf(error: unknown): PartEnd {
   if (error instanceof RunEnding) return { kind: 'run-ending' };

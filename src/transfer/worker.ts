@@ -11,13 +11,14 @@ import type { ObjectKey } from '../object-key.ts';
 import { WireObjectStore } from '../s3/wire-object-store.ts';
 import type { CopiedPart, PartJob } from './copy-part.ts';
 import { CopyPool } from './copy-pool.ts';
+import { RemoteJournal } from './remote-journal.ts';
 import { RunEnding, retryPolicy } from './retry.ts';
 import { isUndisturbed, type LoadState } from './side-load.ts';
+import { failureOf } from './worker-failure.ts';
 import {
   type AddedCounts,
   CREW_COUNTERS,
   type FromWorker,
-  failureOf,
   type PartEnd,
   partEndOf,
   partOf,
@@ -43,6 +44,7 @@ class TransferWorker {
   readonly #counters = newCounters();
   readonly #ending = new AbortController();
   readonly #pool: CopyPool;
+  readonly #uploads: RemoteJournal;
   #told: AddedCounts = countsOf(this.#counters);
   /** Undefined when it was told last that both stores take all they are asked for. */
   #toldLoad: LoadState | undefined;
@@ -59,6 +61,10 @@ class TransferWorker {
     this.#onClosed = () => port.close();
     this.#source = new WireObjectStore(options.source);
     this.#destination = new WireObjectStore(options.destination);
+    this.#uploads = new RemoteJournal({
+      ask: (id, question) => this.#tell({ kind: 'ask-journal', id, question }),
+      note: (note) => this.#tell({ kind: 'journal-note', note }),
+    });
     this.#pool = new CopyPool(
       {
         source: this.#source,
@@ -71,6 +77,7 @@ class TransferWorker {
         multipartThresholdBytes: options.multipartThresholdBytes,
         partBytes: options.partBytes,
         policy: options.policy,
+        uploads: this.#uploads,
         warn: (text) => this.#tell({ kind: 'warning', message: text }),
         retry: retryPolicy(this.#ending.signal),
         now: Date.now,
@@ -93,6 +100,9 @@ class TransferWorker {
         return;
       case 'part-end':
         this.#asked.get(message.id)?.(message.end);
+        return;
+      case 'journal-answer':
+        this.#uploads.take(message.id, message.answer);
         return;
       case 'stop':
         this.#ending.abort();

@@ -162,6 +162,29 @@ describe('the end of a run', () => {
   });
 });
 
+describe('uploads at the destination', () => {
+  const uploads = (change: object) =>
+    summary({ uploads: { kept: 0, left: 0, unanswered: 0, ...change } }).slice(5, -1);
+
+  it('are not told of where there are none', () => {
+    expect(uploads({})).toEqual([]);
+  });
+
+  it('that the next run goes on with are no trouble', () => {
+    expect(uploads({ kept: 2 })).toEqual([
+      '  uploads   2 unfinished uploads kept: the next run goes on with what is there',
+    ]);
+  });
+
+  it('that should not be there are told of with the command that shows them', () => {
+    expect(uploads({ left: 1, unanswered: 2 })).toEqual([
+      '  UPLOADS   1 upload could not be aborted: room at the destination is taken up for nothing',
+      '  UPLOADS   2 uploads may be left at the destination: no answer came to their creation',
+      '            s3migrate cleanup --log-folder logs, with the --dest flags of this command, shows them',
+    ]);
+  });
+});
+
 describe('what an earlier run has done', () => {
   it('is named apart', () => {
     const lines = summary({

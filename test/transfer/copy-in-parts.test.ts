@@ -4,12 +4,12 @@
  */
 import { hash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { PartProof } from '../../src/domain.ts';
 import { keyFromText } from '../../src/object-key.ts';
 import type { CopyContext } from '../../src/transfer/copy-context.ts';
 import { DEFAULT_POLICY } from '../../src/transfer/copy-policy.ts';
 import { MemoryBudget } from '../../src/transfer/memory-budget.ts';
 import { MIN_PART_BYTES } from '../../src/transfer/part-plan.ts';
-import type { PartProof } from '../../src/transfer/part-proof.ts';
 import type { FaultScript, SeenRequest } from '../support/fault-script.ts';
 import { probedPolicy } from './sound-store.ts';
 import { NOW, startTwoServers, type TwoServers } from './two-servers.ts';
@@ -108,6 +108,16 @@ describe('a large object', () => {
     expect(arrived()?.equals(body)).toBe(true);
     expect(destination.count(operation)).toBe(1);
     expect(destination.count('UploadPart')).toBe(parts);
+  });
+
+  it('whose upload cannot be noted on the disk is not begun, and its upload aborted', async () => {
+    const { uploads } = servers;
+    destination.on('CreateMultipartUpload').after(() => {
+      uploads.failure = new Error('the disk is full');
+    });
+    await expect(copyShort()).rejects.toThrow('the disk is full');
+    expect(destination.count('UploadPart')).toBe(0);
+    expect(uploads.notes.slice(-2)).toEqual(['101 abandoned', '101 over']);
   });
 
   it('keeps its ETag when the source was made of the same parts', async () => {

@@ -43,6 +43,7 @@ const stage = ({
     multipartThresholdBytes: 1024 ** 3,
     partBytes: undefined,
     policy: DEFAULT_POLICY,
+    uploads: servers.uploads,
     retry: servers.retry,
     now: () => NOW,
     ...changes,

@@ -17,6 +17,7 @@ import { MIN_PART_BYTES } from '../../src/transfer/part-plan.ts';
 import type { RetryPolicy } from '../../src/transfer/retry.ts';
 import type { TimeLimits } from '../../src/wire/connection.ts';
 import { type FaultScript, faults } from '../support/fault-script.ts';
+import { UploadNotes } from './upload-notes.ts';
 
 const CREDENTIALS = { accessKey: 'AKIDTEST', secret: 'wonderful/secret+key' };
 const BUCKET = 'photos';
@@ -75,6 +76,7 @@ export class TwoServers {
   readonly destination: Side;
   readonly counters: Counters = newCounters();
   readonly warnings: string[] = [];
+  readonly uploads = new UploadNotes();
   /** The waits between attempts, in ms; none of them is really waited. */
   readonly waits: number[] = [];
   readonly retry: RetryPolicy = {
@@ -108,6 +110,7 @@ export class TwoServers {
       multipartThresholdBytes: MIN_PART_BYTES,
       copyPart: (job) => copyPart(job, context),
       partWindow: 4,
+      uploads: this.uploads,
       now: () => NOW,
       learnt: { sourceEtags: 'untried' },
       ...changes,
