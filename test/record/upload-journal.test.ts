@@ -222,28 +222,32 @@ describe('after a power loss', () => {
   it.each([
     ['and nothing after it', 0],
     ['and a tail of NULs', 5000],
-  ])('cut at any byte, %s, it tells what its whole lines say', async (_, nulls) => {
-    const journal = await open();
-    const number = await begin(journal);
-    journal.abandon(number);
-    // Keeps the file from being removed.
-    await journal.intend(film);
-    await journal.close();
-    // As it was written, line by line: opening makes it anew, in the same order.
-    const lines = (await readFile(path, 'latin1')).split(/(?<=\n)/);
-    const first = lines.filter((line) => !line.includes(`"upload":${number + 1}`)).join('');
-    const whole = `${first}{"upload":1,"event":"over"}\n`;
-    for (let cut = 0; cut <= whole.length; cut++) {
-      await writeFile(path, whole.slice(0, cut) + '\0'.repeat(nulls), 'latin1');
-      const cutLines = whole.slice(0, cut).split('\n').length - 2;
-      const uploads = await found();
-      // The last line is whole but for its line feed: nothing of it is missing.
-      const isWhole = whole[cut] === '\n' && nulls === 0;
-      const stage = stages[Math.max(0, cutLines + (isWhole ? 1 : 0))] as object[];
-      expect(uploads, `cut at ${cut}`).toMatchObject(stage);
-      expect(uploads, `cut at ${cut}`).toHaveLength(stage.length);
-    }
-  });
+  ])(
+    'cut at any byte, %s, it tells what its whole lines say',
+    { timeout: 120_000 },
+    async (_, nulls) => {
+      const journal = await open();
+      const number = await begin(journal);
+      journal.abandon(number);
+      // Keeps the file from being removed.
+      await journal.intend(film);
+      await journal.close();
+      // As it was written, line by line: opening makes it anew, in the same order.
+      const lines = (await readFile(path, 'latin1')).split(/(?<=\n)/);
+      const first = lines.filter((line) => !line.includes(`"upload":${number + 1}`)).join('');
+      const whole = `${first}{"upload":1,"event":"over"}\n`;
+      for (let cut = 0; cut <= whole.length; cut++) {
+        await writeFile(path, whole.slice(0, cut) + '\0'.repeat(nulls), 'latin1');
+        const cutLines = whole.slice(0, cut).split('\n').length - 2;
+        const uploads = await found();
+        // The last line is whole but for its line feed: nothing of it is missing.
+        const isWhole = whole[cut] === '\n' && nulls === 0;
+        const stage = stages[Math.max(0, cutLines + (isWhole ? 1 : 0))] as object[];
+        expect(uploads, `cut at ${cut}`).toMatchObject(stage);
+        expect(uploads, `cut at ${cut}`).toHaveLength(stage.length);
+      }
+    },
+  );
 
   it('a damaged line in the middle costs that line alone', async () => {
     const journal = await open();
