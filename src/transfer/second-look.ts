@@ -31,7 +31,7 @@ export async function confirmLength(
     const isSame = told.etag === read.etag && told.lastModified === read.lastModified;
     throw isSame ? cutShort(read.bytes, told.bytes) : new TransferError('source', changed(200));
   } catch (error) {
-    if (error instanceof TransferError && NEVER_TOLD.has(error.kind)) return;
+    if (error instanceof TransferError && tellsNoLength(error)) return;
     throw error;
   }
 }
@@ -77,6 +77,10 @@ function hashed({ first, last }: PartRange, running: RunningDigest): Passage {
     fail: () => {},
   });
   return passage;
+}
+
+function tellsNoLength({ kind, code }: TransferError): boolean {
+  return NEVER_TOLD.has(kind) || code === 'no-length';
 }
 
 function givesNoRanges({ kind, code }: TransferError): boolean {

@@ -3,7 +3,7 @@
  * object arrives in the end; source-permanent.test.ts has the same faults for ever.
  */
 import { describe, expect, test } from 'vitest';
-import type { Answer } from '../../src/s3-server/answer.ts';
+import { type Answer, sendAnswer } from '../../src/s3-server/answer.ts';
 import type { Exchange } from '../../src/s3-server/server.ts';
 import { type Migration, prepareMigration } from '../cli/migration.ts';
 import type { FaultRule } from '../support/fault-script.ts';
@@ -78,6 +78,21 @@ describe.each([1, 2])('with --cores %i', (cores) => {
       'rst instead of an answer': (rule) => rule.disconnect('reset').times(1),
     });
     await expectAllCopied(migration, cores);
+  });
+
+  test('S1: a source that ends each connection after its answer, and does not say so, costs no attempt', async () => {
+    const migration = await prepareMigration();
+    const keys = await migration.givenPhotos(300);
+    migration.source.script.on('GetObject').deliver(({ response, incoming }, answer) => {
+      sendAnswer(response, answer);
+      response.once('finish', () => incoming.socket.destroySoon());
+    });
+
+    const run = await finish(migration, new Invariants(migration), { cores });
+
+    expect(run.exitCode).toBe(0);
+    expect(Object.values(run.outcomes)).toEqual(keys.map(() => 'copied md5'));
+    expect(migration.source.script.count('GetObject')).toBe(keys.length);
   });
 
   test('S2: a body that is short in a well-formed answer is not taken for the object', async () => {

@@ -39,6 +39,15 @@ function giveOddEtags(migration: Migration): Record<string, string> {
   source.put('none', small);
   script.on('GetObject', 'none').header('etag', undefined);
   script.on('HeadObject', 'none').header('etag', undefined);
+  // Asked once more how long these are, such sources do not tell.
+  source.put('no word from HEAD, 403', small, { etag: 'kms-403' });
+  script.on('HeadObject', 'no word from HEAD, 403').status(403);
+  source.put('no word from HEAD, 405', small, { etag: 'kms-405' });
+  script.on('HeadObject', 'no word from HEAD, 405').status(405);
+  source.put('no length from HEAD', small, { etag: 'kms-200' });
+  script.on('HeadObject', 'no length from HEAD').withoutLength();
+  source.put('no ranges', small, { etag: 'deaf'.repeat(8) });
+  script.on('GetObject', 'no ranges').ignoreHeaders('range');
   source.put('in capitals', medium, { headers: {} });
   script.on('GetObject', 'in capitals').alter((answer) => ({
     ...answer,
@@ -59,6 +68,10 @@ function giveOddEtags(migration: Migration): Record<string, string> {
     'of parts, one': 'copied etag-parts',
     'of parts that cannot be had': 'copied length-only',
     none: 'copied length-only',
+    'no word from HEAD, 403': 'copied length-only',
+    'no word from HEAD, 405': 'copied length-only',
+    'no length from HEAD': 'copied length-only',
+    'no ranges': 'copied length-only',
     'in capitals': 'copied md5',
   };
 }

@@ -75,11 +75,12 @@ describe.each([1, 2])('with --cores %i', (cores) => {
         wanted[key] = `failed ${code}`;
       }
     }
-    giveObject(migration, 'without a body', 'small');
-    script
-      .on('GET', 'without a body')
-      .alter(() => ({ status: 403, headers: {}, body: Buffer.alloc(0) }));
-    wanted['without a body'] = 'failed HTTP 403';
+    for (const status of [304, 403, 410, 451]) {
+      const key = `${status} without a body`;
+      giveObject(migration, key, 'small');
+      script.on('GET', key).alter(() => ({ status, headers: {}, body: Buffer.alloc(0) }));
+      wanted[key] = `failed HTTP ${status}`;
+    }
     await migration.listKeys();
 
     const run = await finish(migration, new Invariants(migration), { cores });
