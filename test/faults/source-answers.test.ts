@@ -190,6 +190,20 @@ describe.each([1, 2])('with --cores %i', (cores) => {
     expect(run.stderr).not.toContain('retries');
   });
 
+  test('S14: a web page that is an object is copied, also where its ETag tells nothing', async () => {
+    const migration = await prepareMigration();
+    const { source } = migration;
+    const headers = { 'content-type': 'text/html' };
+    source.put('index.html', PAGE, { headers });
+    source.put('encrypted.html', PAGE, { headers, etag: 'kms-0f1e2d' });
+    await migration.listKeys();
+    const run = await finish(migration, new Invariants(migration), { cores });
+    expect(run.outcomes).toEqual({
+      'encrypted.html': 'copied length-only',
+      'index.html': 'copied md5',
+    });
+  });
+
   test('S13, S14: answers that are unsound, or of something else than S3, are asked for again', async () => {
     const migration = await givenEach(once(UNSOUND));
     const run = await finish(migration, new Invariants(migration), { cores });

@@ -6,7 +6,7 @@
  * the same time for the same reason.
  */
 import { expect, test } from 'vitest';
-import { type Answer, sendAnswer } from '../../src/s3-server/answer.ts';
+import { sendAnswer } from '../../src/s3-server/answer.ts';
 import type { Exchange } from '../../src/s3-server/server.ts';
 import { type Migration, prepareMigration } from '../cli/migration.ts';
 import type { FaultRule } from '../support/fault-script.ts';
