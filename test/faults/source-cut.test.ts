@@ -2,10 +2,17 @@
  * S1 to S4: the source's answer is cut, too short, too long, or tells no length. Once or a few times, so that the
  * object arrives in the end; source-permanent.test.ts has the same faults for ever.
  */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type Answer, sendAnswer } from '../../src/s3-server/answer.ts';
 import type { Exchange } from '../../src/s3-server/server.ts';
-import { type Migration, prepareMigration } from '../cli/migration.ts';
+import {
+  type Flags,
+  type Migration,
+  type MigrationOptions,
+  prepareMigration,
+} from '../cli/migration.ts';
 import type { FaultRule } from '../support/fault-script.ts';
 import { finish } from './finished-run.ts';
 import { Invariants } from './invariants.ts';
@@ -15,9 +22,12 @@ import { copiedAs, giveObject, onContent, WAYS, type Way } from './ways.ts';
 type Faults = Readonly<Record<string, (rule: FaultRule) => FaultRule>>;
 
 /** An object of each way under each fault, and one of each way under none. */
-async function givenObjectsUnder(faults: Faults, ways: readonly Way[] = WAYS): Promise<Migration> {
-  const migration = await prepareMigration();
-  for (const way of ways) {
+async function givenObjectsUnder(
+  faults: Faults,
+  options: MigrationOptions = {},
+): Promise<Migration> {
+  const migration = await prepareMigration(options);
+  for (const way of WAYS) {
     giveObject(migration, `sound/${way}`, way);
     for (const [name, fault] of Object.entries(faults)) {
       const key = `${name}/${way}`;
@@ -45,9 +55,9 @@ function halfWithoutLength(framing: 'chunked' | 'until-close') {
 }
 
 /** Every object has arrived, and those under a fault were read more than once. */
-async function expectAllCopied(migration: Migration, cores: number): Promise<void> {
+async function expectAllCopied(migration: Migration, flags: Flags): Promise<void> {
   const { source } = migration;
-  const { exitCode, outcomes } = await finish(migration, new Invariants(migration), { cores });
+  const { exitCode, outcomes } = await finish(migration, new Invariants(migration), flags);
   const wanted = source.bucket.keys().map((key) => [key, copiedAs(key.split('/')[1] as Way)]);
   expect(outcomes).toEqual(Object.fromEntries(wanted));
   expect(exitCode).toBe(0);
@@ -77,7 +87,7 @@ describe.each([1, 2])('with --cores %i', (cores) => {
       'fin instead of an answer': (rule) => rule.disconnect('close').times(1),
       'rst instead of an answer': (rule) => rule.disconnect('reset').times(1),
     });
-    await expectAllCopied(migration, cores);
+    await expectAllCopied(migration, { cores });
   });
 
   test('S1: a source that ends each connection after its answer, and does not say so, costs no attempt', async () => {
@@ -101,7 +111,7 @@ describe.each([1, 2])('with --cores %i', (cores) => {
       'half of it': (rule) => rule.shorten(500).times(1),
       'nothing of it': (rule) => rule.shorten(0).times(1),
     });
-    await expectAllCopied(migration, cores);
+    await expectAllCopied(migration, { cores });
   });
 
   test('S3: a body that is longer than its Content-Length, or followed by more, disturbs nothing', async () => {
@@ -118,7 +128,7 @@ describe.each([1, 2])('with --cores %i', (cores) => {
         );
       });
     }
-    await expectAllCopied(migration, cores);
+    await expectAllCopied(migration, { cores });
   });
 
   test('S4: a body without a length is not trusted, however it ends', async () => {
@@ -129,6 +139,26 @@ describe.each([1, 2])('with --cores %i', (cores) => {
       'to an early end of the connection': (rule) =>
         rule.deliver(halfWithoutLength('until-close')).times(1),
     });
-    await expectAllCopied(migration, cores);
+    await expectAllCopied(migration, { cores });
   });
+});
+
+test('S1, S2, S4: what is cut, short or without a length over TLS is read again', async () => {
+  const file = (name: string): string => join(import.meta.dirname, '../s3-server', name);
+  const cert = file('localhost.cert.pem');
+  const tls = { cert: await readFile(cert), key: await readFile(file('localhost.key.pem')) };
+  const migration = await givenObjectsUnder(
+    {
+      'fin after the head': (rule) => rule.truncateAt(0).times(1),
+      'fin in the middle': (rule) => rule.truncateAt(500).times(1),
+      'fin instead of an answer': (rule) => rule.disconnect('close').times(1),
+      'half of it': (rule) => rule.shorten(500).times(1),
+      'length too small': (rule) => rule.declareLength(900).times(1),
+      'in chunks': (rule) => rule.withoutLength('chunked').times(1),
+      'to an early end of the connection': (rule) =>
+        rule.deliver(halfWithoutLength('until-close')).times(1),
+    },
+    { source: { tls } },
+  );
+  await expectAllCopied(migration, { 'src-ca-file': cert });
 });
