@@ -171,16 +171,20 @@ function answerToWrongPart(
   const { destination } = context;
   const digest = digestOf(algorithm, Buffer.from('other bytes'));
   const part = { uploadId, partNumber: 1, body: OFFERED, digest };
-  return insist(async () => {
-    try {
-      return answerOf(await at('destination', destination.uploadPart(key, part)));
-    } catch (error) {
-      if (!(error instanceof TransferError)) throw error;
-      if (error.kind === 'bad-digest') return 'verified';
-      if (isBadRequest(error)) return 'not-supported';
-      throw error;
-    }
-  }, context);
+  return insist(
+    key,
+    async () => {
+      try {
+        return answerOf(await at('destination', destination.uploadPart(key, part)));
+      } catch (error) {
+        if (!(error instanceof TransferError)) throw error;
+        if (error.kind === 'bad-digest') return 'verified';
+        if (isBadRequest(error)) return 'not-supported';
+        throw error;
+      }
+    },
+    context,
+  );
 }
 
 function answerOf({ etag }: PartResult): Answer {
