@@ -96,16 +96,20 @@ async function findProof(object: NewObject, context: CopyContext): Promise<Begun
 async function create(
   algorithm: PartDigest['algorithm'],
   { key, metadata }: NewObject,
-  { destination, uploads }: CopyContext,
+  context: CopyContext,
 ): Promise<OwnUpload> {
+  const { destination, uploads } = context;
   const number = await uploads.intend(key);
+  const creating = destination.createMultipartUpload(key, metadata, algorithm);
+  const uploadId = await at('destination', creating).catch((error: unknown) => {
+    if (error instanceof TransferError && isRefusal(error)) uploads.over(number);
+    throw error;
+  });
   try {
-    const creating = destination.createMultipartUpload(key, metadata, algorithm);
-    const uploadId = await at('destination', creating);
-    uploads.created(number, uploadId);
+    await uploads.created(number, uploadId);
     return { number, uploadId };
   } catch (error) {
-    if (error instanceof TransferError && isRefusal(error)) uploads.over(number);
+    await abortUpload(key, { number, uploadId }, context);
     throw error;
   }
 }
