@@ -6,9 +6,9 @@
  * transfer is begun any more, those under way are finished and recorded, and the run can be continued.
  */
 import { performance } from 'node:perf_hooks';
-import { type Counters, Decision, newCounters, type PlanPage } from './domain.ts';
-import type { MigrateError } from './errors.ts';
-import { BEFORE_ALL, displayKey, type ObjectKey } from './object-key.ts';
+import { type Counters, Decision, newCounters, type PlanPage, type Side } from './domain.ts';
+import { type MigrateError, messageOf } from './errors.ts';
+import { BEFORE_ALL, displayKey, displayText, type ObjectKey } from './object-key.ts';
 import { plan } from './plan/plan.ts';
 import { probedPolicy, unconditionalWrites } from './probed-policy.ts';
 import { prepareLogFolder } from './record/disk.ts';
@@ -31,10 +31,12 @@ import {
   type Surroundings,
   stopping,
 } from './run-inputs.ts';
-import { type OpenBuckets, openBuckets } from './s3/open-store.ts';
+import { credentialsToCheck } from './s3/credentials.ts';
+import { flagOf, type OpenBuckets, openBuckets } from './s3/open-store.ts';
 import { type ConditionalWrite, WireObjectStore } from './s3/wire-object-store.ts';
 import type { CopyPolicy } from './transfer/copy-policy.ts';
 import type { Crew, CrewEvents } from './transfer/crew.ts';
+import type { FailureLimits, WatchedSide } from './transfer/failure-watch.ts';
 import { LocalCrew } from './transfer/local-crew.ts';
 import { retryPolicy } from './transfer/retry.ts';
 import { ThreadCrew } from './transfer/thread-crew.ts';
@@ -58,6 +60,8 @@ export interface MigrateOptions extends RunInputs {
   readonly startAfter: ObjectKey | undefined;
   /** Stop after so many keys that need a transfer; undefined for all. */
   readonly first: number | undefined;
+  /** Stop once so many objects have failed in this run; undefined for never. */
+  readonly maxFailures: number | undefined;
   readonly logFolder: string;
   /** Disk that pages finished ahead of a slow one may take, in bytes. */
   readonly aheadLimitBytes: number;
@@ -113,14 +117,15 @@ export async function migrate(
 
 /** The caller closes the new destination. */
 function withoutCondition(
-  { source, settled }: OpenBuckets,
+  { source, settled, keyrings }: OpenBuckets,
   unconditional: readonly ConditionalWrite[],
 ): OpenBuckets {
   const destination = { ...settled.destination, unconditional };
   return {
     source,
-    destination: new WireObjectStore(destination),
+    destination: new WireObjectStore(destination, keyrings.destination),
     settled: { source: settled.source, destination },
+    keyrings,
   };
 }
 
@@ -191,6 +196,7 @@ async function run({
   const transfer = new Transfer({
     counters,
     threads: options.threads,
+    failures: failureLimits(options, stores, folder),
     signal: stop,
     warn: (message) => progress.message(`s3migrate: warning: ${message}`),
     crew: (events) => crewOf({ options, policy, stores, counters, signal: stop }, events),
@@ -203,6 +209,9 @@ async function run({
     listBytesAtStart: () => listBytesAtStart,
     note: () => waitingNote(folder, transfer),
   });
+  for (const [side, keyring] of Object.entries(stores.keyrings)) {
+    if (keyring !== undefined) keyring.onTrouble = toldOnce(side, progress);
+  }
   folder.warnings.forEach((warning) => progress.message(`s3migrate: warning: ${warning}`));
   signal.addEventListener('abort', () => tellInterrupted(progress, counters));
   const beganMs = performance.now();
@@ -241,6 +250,38 @@ async function run({
     error,
     failed: totals?.failed ?? counters.failed,
     conserved: conservation(counters).ok,
+  };
+}
+
+function failureLimits(
+  options: MigrateOptions,
+  stores: OpenBuckets,
+  folder: RunFolder,
+): FailureLimits {
+  const watched = (side: Side): WatchedSide => {
+    const { flagPrefix, credentials } = options[side];
+    return {
+      name: `${side} ${displayText(stores[side].name)}`,
+      toCheck: credentialsToCheck(credentials, flagOf(flagPrefix)),
+      headBucket: () => stores[side].headBucket(),
+    };
+  };
+  return {
+    sides: { source: watched('source'), destination: watched('destination') },
+    maxFailures: options.maxFailures,
+    hasWorked: folder.earlier.copied > 0,
+  };
+}
+
+/** New credentials are asked for again and again while the old ones still hold. */
+function toldOnce(side: string, progress: Progress): (reason: unknown) => void {
+  const told = new Set<string>();
+  return (reason) => {
+    const message = messageOf(reason);
+    if (!told.has(message)) {
+      progress.message(`s3migrate: warning: ${side}: ${message}; those in use hold for now`);
+    }
+    told.add(message);
   };
 }
 
@@ -383,7 +424,10 @@ function crewOf(
 ): Crew {
   const { cores, threads, memoryBytes, multipartThresholdBytes, partBytes } = options;
   const work = { counters, threads, memoryBytes, multipartThresholdBytes, partBytes, policy };
-  if (cores > 1) return new ThreadCrew({ ...work, ...stores.settled, cores }, events);
+  if (cores > 1) {
+    const { settled, keyrings } = stores;
+    return new ThreadCrew({ ...work, ...settled, keyrings, cores }, events);
+  }
   const { source, destination } = stores;
   const retry = retryPolicy(signal);
   return new LocalCrew({ ...work, source, destination, retry, now: Date.now }, events);

@@ -6,16 +6,19 @@
  * was copying has no outcome, and everything else is finished and handed on.
  */
 import { Worker } from 'node:worker_threads';
-import type { Counters } from '../domain.ts';
+import type { Counters, Side } from '../domain.ts';
 import { MigrateError } from '../errors.ts';
+import type { Keyring, TemporaryCredentials } from '../s3/keyring.ts';
 import type { Crew, CrewEvents } from './crew.ts';
 import type { OpenPage } from './open-page.ts';
 import { PartDesk } from './part-desk.ts';
 import {
   type AddedCounts,
   CREW_COUNTERS,
+  type CredentialsAnswer,
   errorOf,
   type FromWorker,
+  failureOf,
   type SliceOutcomes,
   type ToWorker,
   type WorkerOptions,
@@ -27,6 +30,8 @@ export interface ThreadCrewOptions
     'source' | 'destination' | 'multipartThresholdBytes' | 'partBytes' | 'policy'
   > {
   readonly counters: Counters;
+  /** Of the sides whose credentials are renewed. */
+  readonly keyrings: Readonly<Record<Side, Keyring | undefined>>;
   /** Worker threads; at least 1, at most `threads`. */
   readonly cores: number;
   /** Places of all workers together. */
@@ -46,6 +51,8 @@ const AT_HAND_SECONDS = 0.02;
 const MAX_AT_HAND = 128;
 /** How long to wait for the workers' resets when the program is left at once. */
 const LEAVING_MS = 500;
+
+const SIDES: readonly Side[] = ['source', 'destination'];
 
 /** Keys of a page that were handed out together. */
 interface Slice {
@@ -153,13 +160,14 @@ export class ThreadCrew implements Crew {
 
   /** @returns undefined when all have been started */
   #startOne(): Member | undefined {
-    const { cores, threads, memoryBytes, source, destination } = this.#options;
+    const { cores, threads, memoryBytes, keyrings } = this.#options;
     const { multipartThresholdBytes, partBytes, policy } = this.#options;
     const number = this.#members.length;
     if (number >= cores) return undefined;
     const options: WorkerOptions = {
-      source,
-      destination,
+      source: this.#storeOf('source'),
+      destination: this.#storeOf('destination'),
+      renewed: SIDES.filter((side) => keyrings[side] !== undefined),
       multipartThresholdBytes,
       partBytes,
       policy,
@@ -175,6 +183,27 @@ export class ThreadCrew implements Crew {
     this.#members.push(member);
     this.#desk.add(member);
     return member;
+  }
+
+  /** With the credentials of now. */
+  #storeOf(side: Side): WorkerOptions[Side] {
+    const { [side]: store, keyrings } = this.#options;
+    return { ...store, credentials: keyrings[side]?.current ?? store.credentials };
+  }
+
+  async #giveCredentials(
+    member: Member,
+    side: Side,
+    outdated: TemporaryCredentials,
+  ): Promise<void> {
+    let answer: CredentialsAnswer;
+    try {
+      const newer = await this.#options.keyrings[side]?.renew(outdated);
+      answer = { kind: 'given', credentials: newer ?? outdated };
+    } catch (error) {
+      answer = { kind: 'failed', failure: failureOf(error) };
+    }
+    member.tell({ kind: 'credentials', side, answer });
   }
 
   #onMessage(member: Member, message: FromWorker): void {
@@ -194,6 +223,9 @@ export class ThreadCrew implements Crew {
         return;
       case 'part-end':
         this.#desk.end(message.id, message.end);
+        return;
+      case 'ask-credentials':
+        void this.#giveCredentials(member, message.side, message.outdated);
         return;
       case 'warning':
         this.#events.onWarning(message.message);

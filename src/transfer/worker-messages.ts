@@ -3,9 +3,10 @@
  *
  * Objects travel in slices and outcomes in batches, because a message costs as much as an object may.
  */
-import type { Outcome } from '../domain.ts';
+import type { Outcome, Side } from '../domain.ts';
 import { MigrateError, messageOf } from '../errors.ts';
 import type { ObjectKey } from '../object-key.ts';
+import type { TemporaryCredentials } from '../s3/keyring.ts';
 import { StoreError, type StoreErrorOptions } from '../s3/object-store.ts';
 import type { WireObjectStoreOptions } from '../s3/wire-object-store.ts';
 import type { CopiedPart, PartJob } from './copy-part.ts';
@@ -17,6 +18,8 @@ import { TransferError } from './transfer-error.ts';
 export interface WorkerOptions {
   readonly source: WireObjectStoreOptions;
   readonly destination: WireObjectStoreOptions;
+  /** The sides whose credentials are renewed: by the main thread, which is asked for them. */
+  readonly renewed: readonly Side[];
   /** This worker's places, and its part of the memory for collected bodies. */
   readonly threads: number;
   readonly memoryBytes: number;
@@ -35,6 +38,8 @@ export type ToWorker =
   | { readonly kind: 'copy-part'; readonly id: number; readonly job: PartJob }
   /** What became of a part that this worker has asked for. */
   | { readonly kind: 'part-end'; readonly id: number; readonly end: PartEnd }
+  /** What was asked for by `ask-credentials`. */
+  | { readonly kind: 'credentials'; readonly side: Side; readonly answer: CredentialsAnswer }
   /** Come to an end with what was handed out already; answered by `stopped`. */
   | { readonly kind: 'stop' }
   /** Nothing is under way: end connections and thread. */
@@ -52,11 +57,22 @@ export type FromWorker =
   /** A part that was asked for is not wanted any more. */
   | { readonly kind: 'drop-part'; readonly id: number }
   | { readonly kind: 'part-end'; readonly id: number; readonly end: PartEnd }
+  /** Others than these are needed. Asked once at a time for each side. */
+  | {
+      readonly kind: 'ask-credentials';
+      readonly side: Side;
+      readonly outdated: TemporaryCredentials;
+    }
   | { readonly kind: 'warning'; readonly message: string }
   /** Nothing is under way, and nothing will be begun. */
   | { readonly kind: 'stopped' }
   /** What makes every object fail. */
   | { readonly kind: 'failure'; readonly failure: Failure };
+
+export type CredentialsAnswer =
+  /** The very same where there are no newer ones. */
+  | { readonly kind: 'given'; readonly credentials: TemporaryCredentials }
+  | { readonly kind: 'failed'; readonly failure: Failure };
 
 /** Outcomes of one slice, each with its key's place in it. */
 export interface SliceOutcomes {
