@@ -6,17 +6,19 @@
  * was copying has no outcome, and everything else is finished and handed on.
  */
 import { Worker } from 'node:worker_threads';
-import type { Counters, UploadJournal } from '../domain.ts';
+import type { Counters, Side, UploadJournal } from '../domain.ts';
 import { MigrateError } from '../errors.ts';
+import type { Keyring, TemporaryCredentials } from '../s3/keyring.ts';
 import type { Crew, CrewEvents } from './crew.ts';
 import type { OpenPage } from './open-page.ts';
 import { PartDesk } from './part-desk.ts';
 import { answerQuestion, takeNote } from './remote-journal.ts';
 import { type LoadState, loadOfAll, undisturbed } from './side-load.ts';
-import { errorOf } from './worker-failure.ts';
+import { errorOf, failureOf } from './worker-failure.ts';
 import {
   type AddedCounts,
   CREW_COUNTERS,
+  type CredentialsAnswer,
   type FromWorker,
   type SliceOutcomes,
   type ToWorker,
@@ -30,6 +32,8 @@ export interface ThreadCrewOptions
   > {
   readonly counters: Counters;
   readonly uploads: UploadJournal;
+  /** Of the sides whose credentials are renewed. */
+  readonly keyrings: Readonly<Record<Side, Keyring | undefined>>;
   /** Worker threads; at least 1, at most `threads`. */
   readonly cores: number;
   /** Places of all workers together. */
@@ -51,6 +55,8 @@ const AT_HAND_SECONDS = 0.02;
 const MAX_AT_HAND = 128;
 /** How long to wait for the workers' resets when the program is left at once. */
 const LEAVING_MS = 500;
+
+const SIDES: readonly Side[] = ['source', 'destination'];
 
 /** Keys of a page that were handed out together. */
 interface Slice {
@@ -162,13 +168,14 @@ export class ThreadCrew implements Crew {
 
   /** @returns undefined when all have been started */
   #startOne(): Member | undefined {
-    const { cores, threads, threadsMin, memoryBytes, source, destination } = this.#options;
+    const { cores, threads, threadsMin, memoryBytes, keyrings } = this.#options;
     const { multipartThresholdBytes, partBytes, policy, maxOutageMs } = this.#options;
     const number = this.#members.length;
     if (number >= cores) return undefined;
     const options: WorkerOptions = {
-      source,
-      destination,
+      source: this.#storeOf('source'),
+      destination: this.#storeOf('destination'),
+      renewed: SIDES.filter((side) => keyrings[side] !== undefined),
       multipartThresholdBytes,
       partBytes,
       policy,
@@ -186,6 +193,27 @@ export class ThreadCrew implements Crew {
     this.#members.push(member);
     this.#desk.add(member);
     return member;
+  }
+
+  /** With the credentials of now. */
+  #storeOf(side: Side): WorkerOptions[Side] {
+    const { [side]: store, keyrings } = this.#options;
+    return { ...store, credentials: keyrings[side]?.current ?? store.credentials };
+  }
+
+  async #giveCredentials(
+    member: Member,
+    side: Side,
+    outdated: TemporaryCredentials,
+  ): Promise<void> {
+    let answer: CredentialsAnswer;
+    try {
+      const newer = await this.#options.keyrings[side]?.renew(outdated);
+      answer = { kind: 'given', credentials: newer ?? outdated };
+    } catch (error) {
+      answer = { kind: 'failed', failure: failureOf(error) };
+    }
+    member.tell({ kind: 'credentials', side, answer });
   }
 
   #onMessage(member: Member, message: FromWorker): void {
@@ -218,6 +246,9 @@ export class ThreadCrew implements Crew {
       }
       case 'journal-note':
         takeNote(this.#options.uploads, message.note);
+        return;
+      case 'ask-credentials':
+        void this.#giveCredentials(member, message.side, message.outdated);
         return;
       case 'warning':
         this.#events.onWarning(message.message);
