@@ -11,10 +11,12 @@
  * Reads the logs by rules of its own, those of docs/formats.md, and not by the program's code.
  */
 import { hash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import { expect } from 'vitest';
 import type { ObjectKey } from '../../src/object-key.ts';
+import { DEFAULT_PROBE_PREFIX } from '../../src/s3/probe/probe-prefix.ts';
 import type { Migration } from '../cli/migration.ts';
 
 /** A line of migrate.log; the key is a byte string, not escaped any more. */
@@ -83,9 +85,21 @@ export class Invariants {
     return logs;
   }
 
-  /** All of them: to be called when a run has come to its end. */
-  async expectComplete(folder = this.#migration.logFolder): Promise<Logs> {
-    const logs = await this.expectSound(folder);
+  /**
+   * All of them: to be called when a run has come to its end. Of several hosts the log folders of all. A
+   * probe has left nothing behind.
+   */
+  async expectComplete(...folders: readonly string[]): Promise<Logs> {
+    const all = await Promise.all(
+      (folders.length === 0 ? [this.#migration.logFolder] : folders).map((folder) =>
+        this.expectSound(folder),
+      ),
+    );
+    const logs = {
+      migrate: all.flatMap(({ migrate }) => migrate),
+      failed: all.flatMap(({ failed }) => failed),
+    };
+    expect(this.#migration.destination.bucket.keys().filter(isOfProbe)).toEqual([]);
     const skipped = logs.migrate.filter(({ outcome }) => outcome.startsWith('skipped-'));
     expect(skipped.filter(({ detail }) => detail === '')).toEqual([]);
     const accounted = new Set([
@@ -102,6 +116,8 @@ export class Invariants {
   #expectBytes(): void {
     const { bucket } = this.#migration.destination;
     for (const key of bucket.keys()) {
+      // A kill leaves what the probe was just writing, for the next start to remove.
+      if (isOfProbe(key)) continue;
       const now = digest(bucket.get(key)?.body);
       const foreign = this.#foreign.get(key);
       if (foreign !== undefined) expect([key, now]).toEqual([key, foreign]);
@@ -161,8 +177,8 @@ export async function readLogs(folder: string): Promise<Logs> {
 /** A log whose last line is torn is sound after a crash: the next run drops it. */
 async function records(path: string, header: string): Promise<string[][]> {
   const text = await readFile(path, 'latin1').catch(() => '');
-  if (text === '') return [];
   const whole = text.slice(0, text.lastIndexOf('\n') + 1);
+  if (whole === '') return [];
   const [first, ...lines] = whole.split('\n').slice(0, -1);
   if (first !== header) throw new Error(`${path}: its header is ${JSON.stringify(first)}`);
   const columns = header.split(',').length;
@@ -196,10 +212,28 @@ function unescaped(text: string): string {
   );
 }
 
+function isOfProbe(key: string): boolean {
+  return key.replace(/^\/+/, '').startsWith(DEFAULT_PROBE_PREFIX);
+}
+
+/** The keys of all list files of a side. */
 async function listedKeys(migration: Migration, side: 'src' | 'dest'): Promise<string[]> {
-  const path = migration.path('lists', side, '00000.txt');
-  const text = await readFile(path, 'latin1').catch(() => '');
-  return text.split('\n').filter((key) => key !== '');
+  const folder = migration.path('lists', side);
+  const entries = await readdir(folder, { withFileTypes: true });
+  const names = entries.filter((entry) => entry.isFile()).map(({ name }) => name);
+  const lists = names.filter((name) => !name.startsWith('.'));
+  const keys = await Promise.all(lists.map((name) => keysOfList(join(folder, name))));
+  return keys.flat();
+}
+
+async function keysOfList(path: string): Promise<string[]> {
+  const bytes = await readFile(path);
+  const text = (path.endsWith('.gz') ? gunzipSync(bytes) : bytes).toString('latin1');
+  const lines = text.split('\n').filter((line) => line !== '');
+  if (!/\.csv(?:\.gz)?$/.test(path)) return lines;
+  const [header = '', ...rows] = lines;
+  const column = header.split(',').indexOf('key');
+  return rows.map((row) => csvFields(row)?.[column] ?? '');
 }
 
 function digest(body: Buffer | undefined): string {
