@@ -87,22 +87,15 @@ function ofSource(dice: Dice, object: GivenObject): Fault {
   if (tellsMd5(object) && body.length > 0 && !isLong(object))
     kinds.push('body short', 'body corrupted');
   const kind = dice.of(kinds);
-  switch (kind) {
-    case 'late':
-      return { ...once, kind, amount: dice.whole(1, 200) };
-    case 'body cut by a close':
-    case 'body cut by a reset':
-      return { ...once, kind, amount: dice.whole(0, body.length) };
-    case 'body short':
-    case 'body corrupted':
-      return { ...once, kind, amount: dice.whole(0, body.length - 1) };
-    case 'source changed':
-    case 'source removed':
-      // Of a large one also between two of its ranges.
-      return { ...once, kind, skip: isLong(object) ? dice.whole(0, 4) : 0 };
-    default:
-      return { ...once, kind };
+  if (kind === 'source changed' || kind === 'source removed') {
+    // Of a large one also between two of its ranges.
+    return { ...once, kind, skip: isLong(object) ? dice.whole(0, 4) : 0 };
   }
+  if (kind === 'late') return { ...once, kind, amount: dice.whole(1, 200) };
+  // Of a body that is cut perhaps nothing is missing.
+  if (kind.startsWith('body cut')) return { ...once, kind, amount: dice.whole(0, body.length) };
+  if (kind.startsWith('body')) return { ...once, kind, amount: dice.whole(0, body.length - 1) };
+  return { ...once, kind };
 }
 
 function ofWrite(dice: Dice, { key, body }: GivenObject): Fault {

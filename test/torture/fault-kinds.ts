@@ -80,7 +80,7 @@ export const CODES: Partial<Record<FaultKind, string>> = {
 
 /** Makes the rule go wrong in this way. */
 export function script(rule: FaultRule, { kind, amount = 0 }: Fault, others: Others): FaultRule {
-  return (KINDS[kind] as Scripting)(rule, amount, others);
+  return KINDS[kind](rule, amount, others);
 }
 
 /** One line for a story. */
