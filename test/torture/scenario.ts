@@ -22,6 +22,8 @@ export interface PlannedStart {
   readonly host: number;
   /** None: it may come to its own end. */
   readonly ending: Ending | undefined;
+  /** Those that may be others at each start. */
+  readonly flags: Flags;
 }
 
 export interface Scenario {
@@ -41,6 +43,8 @@ export interface Scenario {
   /** Not tried again, in all rounds and in the starts after them. */
   readonly refusals: readonly Fault[];
   readonly rounds: readonly Round[];
+  /** Whether a run that is complete is started once more. */
+  readonly startsAgain: boolean;
 }
 
 /** What an object that is copied in parts costs: a run in thirty has them. */
@@ -83,6 +87,7 @@ export function drawScenario(seed: number): Scenario {
     keepsTruncated: dice.chance(0.4),
     refusals: drawRefusals(dice, objects),
     rounds: drawRounds(dice, { objects, hosts, isSparse }),
+    startsAgain: dice.chance(0.1),
   };
 }
 
@@ -135,9 +140,7 @@ function drawFlags(
 ): Flags {
   const large = { 'multipart-threshold': '16MiB', 'part-size': '5MiB' };
   return {
-    threads: dice.of([1, 2, 4, 8, 16, 64]),
-    // Each thread takes a while to start.
-    cores: dice.chance(0.15) ? 2 : 1,
+    ...drawPace(dice),
     ...(hasLarge ? large : {}),
     ...(hasLarge && dice.chance(0.5) ? { memory: dice.of(['16MiB', '48MiB']) } : {}),
     ...(dice.chance(0.2) ? { 'part-layout': 'even' } : {}),
@@ -147,6 +150,11 @@ function drawFlags(
     // At most a few starts more for each host.
     ...(dice.chance(0.08) ? { first: Math.max(1, Math.ceil(transfers / hosts / 2)) } : {}),
   };
+}
+
+function drawPace(dice: Dice): Flags {
+  // Each thread takes a while to start.
+  return { threads: dice.of([1, 2, 4, 8, 16, 64]), cores: dice.chance(0.15) ? 2 : 1 };
 }
 
 function drawStartAfter(dice: Dice, listed: readonly string[]): string {
@@ -173,6 +181,7 @@ function drawRounds(
     Array.from({ length: dice.whole(1, hosts === 1 ? 3 : 2) }, () => {
       const starts = startingHosts.map((host) => ({
         host,
+        flags: drawPace(dice),
         ending: dice.chance(0.9)
           ? drawEnding(dice, objects, startingHosts.length === 1)
           : undefined,

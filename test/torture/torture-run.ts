@@ -6,8 +6,10 @@
 import { cp, mkdtemp, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { displayKey, type ObjectKey } from '../../src/object-key.ts';
 import type { Flags } from '../cli/migration.ts';
+import { readLogs } from '../faults/invariants.ts';
 import type { Ended, RunningProgram } from '../support/run-s3migrate.ts';
 import { compare } from './compare.ts';
 import { ArmedEnding, type Ending, nameOf } from './ending.ts';
@@ -60,6 +62,9 @@ class TortureRun {
       await this.#world.invariants.expectComplete(...folders);
     }
     await compare(this.#scenario, this.#world, folders, this.#tally);
+    if (this.#scenario.startsAgain) {
+      for (const host of allHosts) await this.#startComplete(host);
+    }
     this.#tally.numbers.uploadsLeft += this.#world.migration.destination.bucket.uploads().length;
   }
 
@@ -84,11 +89,27 @@ class TortureRun {
     this.#world.calm();
     for (let starts = 0; !this.#complete.has(host); starts++) {
       must(starts < MOST_CALM_STARTS, () => `host ${host} does not come to an end`);
-      await this.#start({ host, ending: undefined }, undefined);
+      await this.#start({ host, ending: undefined, flags: {} }, undefined);
     }
   }
 
-  async #start({ host, ending }: PlannedStart, armed: ArmedEnding | undefined): Promise<void> {
+  /** It has nothing to do, and changes nothing. */
+  async #startComplete(host: number): Promise<void> {
+    const before = await readLogs(this.#folder(host));
+    const { migration } = this.#world;
+    const writes = migration.writesSeen();
+    const { exitCode, stderr } = await migration.run(this.#flags(host));
+    const failed = before.failed.length > 0;
+    must(exitCode === (failed ? 1 : 0) && isCompleteAlready(stderr), () => `once more: ${stderr}`);
+    const after = await readLogs(this.#folder(host));
+    must(isDeepStrictEqual(before, after), () => `once more, host ${host} has changed its logs`);
+    must(migration.writesSeen() === writes, () => `once more, host ${host} has written something`);
+  }
+
+  async #start(
+    { host, ending, flags }: PlannedStart,
+    armed: ArmedEnding | undefined,
+  ): Promise<void> {
     const { numbers } = this.#tally;
     const world = this.#world;
     const resumes = await isFile(join(this.#folder(host), 'migrate.run.json'));
@@ -97,7 +118,8 @@ class TortureRun {
     world.tell(
       `host ${host} starts${ending === undefined ? '' : `, to be ended: ${show(ending)}`}`,
     );
-    const program = world.migration.start(this.#flags(host), { env: armed?.environment ?? {} });
+    const env = armed?.environment ?? {};
+    const program = world.migration.start({ ...this.#flags(host), ...flags }, { env });
     armed?.started(program);
     const ended = await orHangs(program);
     armed?.disarm();
@@ -115,7 +137,7 @@ class TortureRun {
     const accounted = stderr.includes('every listed key is accounted for');
     if (exitCode === 0 || exitCode === 1) {
       // The start before was ended after its last word in the log folder.
-      if (stderr.startsWith('s3migrate: this run is complete already')) return 'complete';
+      if (isCompleteAlready(stderr)) return 'complete';
       must(accounted, () => `exit code ${exitCode}, but: ${stderr}`);
       if (stderr.includes('(--first)')) return 'first';
       must(stderr.includes('s3migrate: complete'), () => `exit code ${exitCode}, but: ${stderr}`);
@@ -144,6 +166,10 @@ class TortureRun {
   #folder(host: number): string {
     return this.#world.migration.path(`logs-${host}`);
   }
+}
+
+function isCompleteAlready(stderr: string): boolean {
+  return stderr.startsWith('s3migrate: this run is complete already');
 }
 
 async function orHangs(program: RunningProgram): Promise<Ended> {
