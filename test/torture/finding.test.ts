@@ -96,8 +96,8 @@ describe('after a run without a violation', () => {
       'a wrong length',
       'migrate.run.json says',
       'migrate.run.json',
-      /"logBytes": 1/,
-      '"logBytes": 2',
+      '"logBytes": ',
+      '"logBytes": 1',
     ],
     ['another end', 'migrate.run.json says', 'migrate.run.json', '"complete"', '"stopped"'],
     [
@@ -151,6 +151,11 @@ describe('the model', () => {
     const theirs = new Map([['k', Buffer.from('theirs')]]);
     expect(logs({ before: theirs })).toEqual(['skipped-upload: theirs']);
     expect(logs({ theirs })).toEqual(['skipped-upload: theirs']);
+  });
+
+  it('knows that the same bytes of somebody else may be taken for the own ones', () => {
+    const theirs = new Map([['k', Buffer.from('ours')]]);
+    expect(logs({ theirs })).toEqual(['skipped-upload: ours', 'copied: ours']);
   });
 
   it('knows that a run which was broken off may find its own object', () => {

@@ -60,8 +60,14 @@ function endsOfVersion(key: string, version: Buffer | undefined, facts: Facts): 
   if (version === undefined) return [{ log: 'skipped-download', code: 'NoSuchKey', holds: others }];
   const changed = (facts.versions.get(key)?.length ?? 0) > 1;
   if (others !== undefined) {
-    const same = others.equals(version) ? 'same' : 'other';
-    return [{ log: 'skipped-upload', compared: changed ? 'unknown' : same, holds: others }];
+    if (!others.equals(version)) {
+      return [{ log: 'skipped-upload', compared: changed ? 'unknown' : 'other', holds: others }];
+    }
+    return [
+      { log: 'skipped-upload', compared: changed ? 'unknown' : 'same', holds: others },
+      // After an unclear answer the same bytes of somebody else cannot be told from one's own.
+      { log: 'copied', holds: others },
+    ];
   }
   const copied: End = { log: 'copied', holds: version };
   // Copied, but the start that did it was broken off before it was in the log.
