@@ -9,6 +9,7 @@ import type { ObjectKey } from '../../src/object-key.ts';
 import type { StoredObject } from '../../src/s3-server/bucket.ts';
 import { type Flags, gate, type Migration, prepareMigration, utf8 } from '../cli/migration.ts';
 import { Invariants } from '../faults/invariants.ts';
+import { contentOf } from './dice.ts';
 
 /** What becomes of a key, however often the run was broken off. */
 export type Fate = 'copied' | 'skipped-download' | 'skipped-upload' | 'failed';
@@ -24,7 +25,12 @@ export interface Recorded {
   readonly stored: ReadonlyMap<ObjectKey, StoredObject>;
 }
 
-export const FLAGS: Flags = { threads: 8, cores: 1 };
+export const FLAGS: Flags = {
+  threads: 8,
+  cores: 1,
+  'multipart-threshold': '16MiB',
+  'part-size': '5MiB',
+};
 
 /** The digit tells about which page the key is on. */
 const FATE_OF: Readonly<Record<string, Fate>> = {
@@ -36,7 +42,7 @@ const FATE_OF: Readonly<Record<string, Fate>> = {
   'k1/there': 'skipped-upload',
   'k2/denied, too': 'failed',
   'k2/gone': 'skipped-download',
-  'k2/slow': 'copied',
+  'k2/large': 'copied',
   [`k2/${utf8('é')}`]: 'copied',
   'k3/\xff\xfe': 'copied',
   'k4/denied': 'failed',
@@ -52,7 +58,9 @@ export const FATES: ReadonlyMap<string, Fate> = new Map(
 
 const KEYS = [...FATES.keys()];
 const FIRST = KEYS[0] as string;
-const SLOW = 'k2/slow';
+/** In parts: the program may keep a journal of them. */
+const LARGE = 'k2/large';
+const LARGE_BYTES = 17 * 1024 ** 2;
 /** Keys that both lists have, on five pages. */
 const FILLING = Array.from(
   { length: 10_000 },
@@ -72,12 +80,12 @@ export async function recordFolders(): Promise<Recorded[]> {
       migration,
       invariants,
       folder,
-      stored: contentOf(migration),
+      stored: objectsAt(migration),
     };
   };
-  await killWhile(migration, [FIRST, SLOW], aheadOf(migration, 2));
+  await killWhile(migration, [hangFirst(migration), hangLarge(migration)], aheadOf(migration, 2));
   const early = await keep('early pages');
-  await killWhile(migration, [SLOW], logged(migration, 4));
+  await killWhile(migration, [hangLarge(migration)], logged(migration, 4));
   const some = await keep('several starts');
   expect(await migration.run(FLAGS)).toMatchObject({ exitCode: 1 });
   return [early, some, await keep('complete')];
@@ -87,8 +95,7 @@ async function givenFates(): Promise<Migration> {
   const migration = await prepareMigration();
   const { source, destination } = migration;
   for (const [key, fate] of FATES) {
-    if (fate !== 'skipped-download')
-      source.put(key, key.endsWith('empty') ? '' : `bytes of ${key}`);
+    if (fate !== 'skipped-download') source.put(key, contentOf(key, bytesOf(key)));
     if (fate === 'skipped-upload') destination.put(key, 'bytes of somebody else');
     if (fate === 'failed') refuse(migration, key);
   }
@@ -100,6 +107,11 @@ async function givenFates(): Promise<Migration> {
   return migration;
 }
 
+function bytesOf(key: string): number {
+  if (key === LARGE) return LARGE_BYTES;
+  return key.endsWith('empty') ? 0 : key.length;
+}
+
 function refuse({ source }: Migration, key: string): void {
   source.script.on('GetObject', key).status(403, { code: 'AccessDenied', message: `no "${key}"` });
 }
@@ -108,17 +120,29 @@ function escaped(key: string): string {
   return key.replaceAll('\\', '\\\\').replaceAll('\n', '\\n').replaceAll('"', '""');
 }
 
-/** Starts the program, and kills it in the moment when this has come, while these keys hang. */
+function hangFirst({ source }: Migration): Promise<void> {
+  const { opened, open } = gate();
+  source.script.on('GetObject', FIRST).times(1).before(open).hang();
+  return opened;
+}
+
+/** In the last of its parts; the others are there. */
+function hangLarge({ destination }: Migration): Promise<void> {
+  const { opened, open } = gate();
+  const rule = destination.script.on('UploadPart', LARGE).times(1);
+  rule
+    .where(({ query }) => query.get('partNumber') === '4')
+    .before(open)
+    .hang();
+  return opened;
+}
+
+/** Starts the program, and kills it when all of this has come. */
 async function killWhile(
   migration: Migration,
-  keys: readonly string[],
+  hanging: readonly Promise<void>[],
   moment: Promise<void>,
 ): Promise<void> {
-  const hanging = keys.map((key) => {
-    const { opened, open } = gate();
-    migration.source.script.on('GetObject', key).times(1).before(open).hang();
-    return opened;
-  });
   const program = migration.start(FLAGS);
   for (const event of [...hanging, moment]) await program.reaches(event);
   program.kill('SIGKILL');
@@ -142,7 +166,7 @@ async function logged(migration: Migration, lines: number): Promise<void> {
   }
 }
 
-function contentOf({ destination: { bucket } }: Migration): ReadonlyMap<ObjectKey, StoredObject> {
+function objectsAt({ destination: { bucket } }: Migration): ReadonlyMap<ObjectKey, StoredObject> {
   return new Map(bucket.keys().map((key) => [key, bucket.get(key) as StoredObject]));
 }
 
@@ -150,7 +174,7 @@ function contentOf({ destination: { bucket } }: Migration): ReadonlyMap<ObjectKe
 export function restoreDestination({ migration, stored }: Recorded): void {
   const { bucket } = migration.destination;
   for (const key of bucket.keys()) bucket.delete(key);
-  for (const [key, { body, headers }] of stored) bucket.put(key, { body, headers });
+  for (const [key, { body, headers, etag }] of stored) bucket.put(key, { body, headers, etag });
 }
 
 /** Paths of all files below a folder, relative to it. */
