@@ -41,7 +41,7 @@ export function drawPassingFaults(
     times: 1,
     amount: dice.whole(200, 1300),
   };
-  const count = dice.chance(0.6) ? dice.whole(1, 3) : 0;
+  const count = dice.chance(0.5) ? dice.whole(1, 2) : 0;
   const kinds = new Set<FaultKind>();
   const drawn = Array.from({ length: count }, () => drawPassingFault(dice, objects));
   // One of a kind: the same bytes read wrong twice would be taken for the right ones under a wrong ETag.
