@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { ObjectKey } from '../../src/object-key.ts';
 import { compare } from './compare.ts';
-import { contentOf, Dice } from './dice.ts';
+import { contentOf } from './dice.ts';
 import { endsOf, type Facts } from './model.ts';
 import { drawScenario, type Scenario } from './scenario.ts';
 import { Tally } from './tally.ts';
@@ -140,7 +140,9 @@ describe('the model', () => {
     brokenOff: false,
   };
   const logs = (changes: Partial<Facts>): string[] =>
-    endsOf('k', { ...facts, ...changes }).map(({ log, holds }) => `${log}: ${holds ?? 'nothing'}`);
+    endsOf('k', { ...facts, ...changes }).map(
+      ({ log, holds }) => `${log}: ${holds?.toString() ?? 'nothing'}`,
+    );
 
   it('leaves one end where nothing has happened', () => {
     expect(logs({})).toEqual(['copied: ours']);
@@ -209,5 +211,4 @@ it('content repeats neither itself nor that of another label', () => {
     Array.from({ length: 256 }, (_, index) => bytes.toString('hex', index * 16, index * 16 + 16)),
   );
   expect(new Set(pieces).size).toBe(512);
-  expect(new Dice(1).shuffled([1, 2, 3]).toSorted()).toEqual([1, 2, 3]);
 });

@@ -4,7 +4,7 @@ import { contentOf, type Dice } from './dice.ts';
 const MIB = 1024 ** 2;
 
 /** What `--multipart-threshold` is where there are large objects; its smallest value. */
-export const LONG_BYTES = 16 * MIB;
+const LONG_BYTES = 16 * MIB;
 
 export interface GivenObject {
   readonly key: string;

@@ -4,7 +4,7 @@
  */
 
 /** How often each of some names came. */
-export class Counts {
+class Counts {
   readonly #counts = new Map<string, number>();
 
   constructor(counts: Readonly<Record<string, number>> = {}) {
