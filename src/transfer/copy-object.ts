@@ -135,8 +135,7 @@ async function tryToCopy<T extends Outcome | LargeObject>(
         continue;
       }
       const wait = waitBeforeRetry(error.cause, attempt, context.retry);
-      // Who was in conflict may have won by now, and some stores say 409 for all that is there: no need to wait.
-      if ((wait === undefined || error.kind === 'conflict') && mayBeThere(error, state)) {
+      if ((wait === undefined || isWorthALook(error)) && mayBeThere(error, state)) {
         const found = await lookOnceMore(key, context, state);
         if (found !== undefined) return told(found, state, context);
       }
@@ -155,6 +154,15 @@ function told<T extends Outcome | LargeObject>(
 ): T {
   if (end.kind !== 'copied' || lost.length === 0) return end;
   return { ...end, detail: withLosses(end.detail, lossesToTell(lost, policy)) };
+}
+
+/**
+ * Whether a look may spare the wait and another try. Who was in conflict may have won by now, and some stores say 409
+ * for all that is there. Others (versitygw 1.8) refuse before they have read the content, and reset: that answer is lost,
+ * however often the content is sent.
+ */
+function isWorthALook({ kind, code }: TransferError): boolean {
+  return kind === 'conflict' || code === 'closed';
 }
 
 /** Not after an answer that tells of other bytes or refuses them: what is there then is no success. */
