@@ -266,8 +266,6 @@ export class WireObjectStore implements ObjectStore {
       firstByteMs: COMPLETE_FIRST_BYTE_MS,
     });
     const xml = document.toString('utf8');
-    // S3 sends the status before the parts are put together; what went wrong then comes in the body.
-    if (isErrorDocument(xml)) throw refusal(head, xml, true);
     return {
       ...putResult(head.headers, elementText(xml, 'ETag'), head),
       crc32: elementText(xml, 'ChecksumCRC32'),
@@ -352,8 +350,14 @@ export class WireObjectStore implements ObjectStore {
       })
       .then(
         (answer) => {
-          if (isSuccess(answer.head)) return answer;
-          throw refusal(answer.head, answer.body.toString('utf8'), false);
+          if (!isSuccess(answer.head)) {
+            throw refusal(answer.head, answer.body.toString('utf8'), false);
+          }
+          // S3 sends the status before it puts parts together, and gateways before they have asked: what went
+          // wrong then comes in the body. Only the content of an object may look like that.
+          const isError = request.method !== 'GET' && isErrorAnswer(answer);
+          if (isError) throw refusal(answer.head, answer.body.toString('utf8'), true);
+          return answer;
         },
         (error: unknown) => {
           throw storeErrorOf(error, request.method);
@@ -387,6 +391,11 @@ function partElement({ partNumber, etag, digest }: UploadedPart): string {
 
 function isSuccess(head: ResponseHead): boolean {
   return head.status >= 200 && head.status < 300;
+}
+
+/** An answer to a write has no body as a rule: then nothing is looked at. */
+function isErrorAnswer({ body }: Answer): boolean {
+  return body.length > 0 && isErrorDocument(body.toString('utf8'));
 }
 
 function isHtml(head: ResponseHead): boolean {
@@ -548,7 +557,8 @@ function refusal(head: ResponseHead, xml: string, mayHaveLanded: boolean): Store
     kind,
     code,
     status: head.status,
-    mayHaveLanded: mayHaveLanded || head.status >= 500,
+    // Only the store itself can say that nothing was done, and only of a request that it has understood.
+    mayHaveLanded: mayHaveLanded || head.status >= 500 || kind === 'not-s3' || NOT_ARRIVED.has(head.status),
     retryAfterMs: retryAfterMs(head.headers.get('retry-after')),
     region: head.headers.get('x-amz-bucket-region') ?? elementText(xml, 'Region'),
     about: elementText(xml, 'Header') ?? elementText(xml, 'ArgumentName'),
@@ -562,6 +572,11 @@ const KINDS_BY_CODE: Readonly<Record<string, StoreErrorKind>> = {
   InvalidDigest: 'bad-digest',
   XAmzContentChecksumMismatch: 'bad-digest',
   XAmzContentSHA256Mismatch: 'bad-digest',
+  // With a status of their own these four mean the same; they may also come in the body of a 200.
+  PreconditionFailed: 'precondition-failed',
+  ConditionalRequestConflict: 'conflict',
+  OperationAborted: 'conflict',
+  AccessDenied: 'denied',
   RequestTimeout: 'network',
   IncompleteBody: 'network',
   SlowDown: 'throttled',
@@ -569,6 +584,12 @@ const KINDS_BY_CODE: Readonly<Record<string, StoreErrorKind>> = {
   SlowDownWrite: 'throttled',
   TooManyRequests: 'throttled',
   ServiceUnavailable: 'throttled',
+  // Some gateways say these with status 400.
+  BandwidthLimitExceeded: 'throttled',
+  RequestLimitExceeded: 'throttled',
+  RequestThrottled: 'throttled',
+  Throttling: 'throttled',
+  ThrottlingException: 'throttled',
   InternalError: 'unavailable',
   NotImplemented: 'not-implemented',
   AuthorizationHeaderMalformed: 'redirected',
@@ -577,9 +598,17 @@ const KINDS_BY_CODE: Readonly<Record<string, StoreErrorKind>> = {
   ExistingObjectIsDirectory: 'refused',
 };
 
+/** Of this very request, whoever says so: its method, its length, the length of its path or headers. */
+const ABOUT_THE_REQUEST: ReadonlySet<number> = new Set([405, 411, 413, 414, 417, 431]);
+
+/** The request did not arrive whole or in time; 499 is MinIO's and nginx's word for a client that left. */
+const NOT_ARRIVED: ReadonlySet<number> = new Set([408, 425, 499]);
+
 function refusalKind(status: number, code: string, fromS3: boolean): StoreErrorKind {
   const byCode = KINDS_BY_CODE[code];
   if (byCode !== undefined) return byCode;
+  if (ABOUT_THE_REQUEST.has(status)) return 'refused';
+  if (NOT_ARRIVED.has(status)) return 'network';
   // A page from a proxy says nothing about the object.
   if (!fromS3 && status < 500 && status !== 429) return 'not-s3';
   // An answer for readers: MinIO before 2024-04-18 gave it to a write under If-None-Match.

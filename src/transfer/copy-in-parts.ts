@@ -164,7 +164,9 @@ async function complete(
         const etag = multipartEtag(parts.map((part) => part.etag));
         state.mayHaveLanded = { etag, bytes: object.bytes, uncountedBytes: 0 };
       }
-      const gone = error.kind === 'no-such-upload' && state.mayHaveLanded !== undefined;
+      // DigitalOcean says NoSuchKey of an upload that is not there any more.
+      const isMissing = error.kind === 'no-such-upload' || error.kind === 'not-found';
+      const gone = isMissing && state.mayHaveLanded !== undefined;
       if (gone || error.kind === 'precondition-failed') return undefined;
       // After a conflict S3 wants the whole upload made anew: that is the object's next attempt.
       if (error.kind === 'conflict') throw error;

@@ -127,6 +127,12 @@ async function tryToCopy<T extends Outcome | LargeObject>(
         context.counters.retries++;
         continue;
       }
+      if (error.kind === 'no-such-upload' && !state.uploadWasGone) {
+        // A rule for old uploads, or somebody's cleaning up, has taken it: another one is made.
+        state.uploadWasGone = true;
+        context.counters.retries++;
+        continue;
+      }
       if (error.stale && stale < STALE_RETRIES) {
         // The connection had been closed while idle: no attempt at all, as far as the store is concerned.
         stale++;

@@ -77,7 +77,8 @@ export async function lookOnceMore(
   try {
     const there = await context.destination.head(key);
     // What is to be overwritten does not keep ours away: it is there because ours is not.
-    const isInTheWay = context.policy.ifExists !== 'overwrite' || isOurs(there, state.mayHaveLanded);
+    const isInTheWay =
+      context.policy.ifExists !== 'overwrite' || isOurs(there, state.mayHaveLanded);
     return isInTheWay ? outcomeOfExisting(key, there, context, state) : undefined;
   } catch (error) {
     if (error instanceof StoreError) return undefined;

@@ -6,8 +6,8 @@ import type { ObjectKey } from '../../src/object-key.ts';
 import { prepareMigration } from '../cli/migration.ts';
 import {
   type Fate,
-  type Kind,
   KINDS,
+  type Kind,
   objectOf,
   ofKinds,
   skipped,
@@ -21,7 +21,10 @@ const MIB = 1024 ** 2;
 const ROW = 'T1';
 
 /** The other client has written what the source has. */
-const sameThere = (detail: string): Fate => ({ logged: `skipped-upload, ${detail}`, there: 'ours' });
+const sameThere = (detail: string): Fate => ({
+  logged: `skipped-upload, ${detail}`,
+  there: 'ours',
+});
 /** The ETag of what came by one PUT cannot be compared with that of an object of parts. */
 const sameLength = (kind: Kind, otherwise: string): string =>
   kind === 'parts' ? 'exists-same-length' : otherwise;

@@ -151,9 +151,7 @@ export function testTogether(
       const { fates, requests } = await end();
       expect(fates.get(title)).toEqual(variant.fate);
       for (const [operation, times] of Object.entries(variant.asked ?? {})) {
-        const asked = requests.filter(
-          (seen) => seen.key === title && seen.operation === operation,
-        );
+        const asked = requests.filter((seen) => seen.key === title && seen.operation === operation);
         expect([operation, asked.length]).toEqual([operation, times]);
       }
     });

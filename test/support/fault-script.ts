@@ -418,6 +418,14 @@ export class FaultRule {
     });
   }
 
+  /** Runs the operation, sends these bytes (a byte string) in place of its answer, and ends the connection. */
+  sendRaw(bytes: string, ending: Ending = 'close'): this {
+    return this.#deliver(async (exchange) => {
+      await new Promise((resolve) => exchange.incoming.socket.write(bytes, 'latin1', resolve));
+      end(exchange, ending);
+    });
+  }
+
   /** No Content-Length: chunked, or up to the end of the connection. */
   withoutLength(framing: 'chunked' | 'until-close' = 'chunked'): this {
     return this.#deliver(({ response }, { status, headers, body }) => {
