@@ -4,15 +4,18 @@
  */
 import { expect, test } from 'vitest';
 import type { Answer } from '../../src/s3-server/answer.ts';
-import type { FaultRule, SeenRequest } from '../support/fault-script.ts';
+import type { FaultRule } from '../support/fault-script.ts';
 import {
   copied,
+  errorDocument,
+  isPartOfObject,
   KINDS,
   type Kind,
   LOST_ANSWER,
   objectOf,
   ofKinds,
   PROOF,
+  page,
   type Spot,
   skipped,
   testTogether,
@@ -20,16 +23,6 @@ import {
 } from './destination-scene.ts';
 
 const FOUND = copied(LOST_ANSWER);
-
-/** What the store, or a proxy before it, answers although the object is stored. */
-function answered(status: number, type: string, body: string): (answer: Answer) => Answer {
-  return () => ({ status, headers: { 'content-type': type }, body: Buffer.from(body) });
-}
-
-const page = (status: number): ((answer: Answer) => Answer) =>
-  answered(status, 'text/html', `<html><body><h1>${status}</h1></body></html>`);
-const document = (status: number, code: string): ((answer: Answer) => Answer) =>
-  answered(status, 'application/xml', `<Error><Code>${code}</Code><Message>no</Message></Error>`);
 
 function withoutEtag(answer: Answer): Answer {
   const { etag: _, ...headers } = answer.headers;
@@ -48,8 +41,8 @@ const LOST: readonly (readonly [fault: string, lose: (rule: FaultRule) => FaultR
     (rule) => rule.sendRaw('HTTP/1.1 100 Continue\r\n\r\n', 'reset'),
   ],
   ['stored, then 200 without an ETag', (rule) => rule.alter(withoutEtag)],
-  ['stored, then 500 InternalError', (rule) => rule.alter(document(500, 'InternalError'))],
-  ['stored, then 503 SlowDown', (rule) => rule.alter(document(503, 'SlowDown'))],
+  ['stored, then 500 InternalError', (rule) => rule.alter(errorDocument(500, 'InternalError'))],
+  ['stored, then 503 SlowDown', (rule) => rule.alter(errorDocument(503, 'SlowDown'))],
   ['stored, then 502 of a proxy', (rule) => rule.alter(page(502))],
   ['stored, then 504 of a proxy', (rule) => rule.alter(page(504))],
   ['stored, then 524 of a CDN', (rule) => rule.alter(page(524))],
@@ -57,10 +50,6 @@ const LOST: readonly (readonly [fault: string, lose: (rule: FaultRule) => FaultR
   ['stored, then a 408 page of a proxy', (rule) => rule.alter(page(408))],
   ['stored, then a 499 page of a proxy', (rule) => rule.alter(page(499))],
 ];
-
-/** Not the few bytes that a run sends to find out which digests are verified. */
-const isOfObject = ({ headers }: SeenRequest): boolean =>
-  Number(headers.get('content-length')) > 500;
 
 const onMaking = ({ script, making, key }: Spot): FaultRule => script.on(making, key);
 
@@ -76,7 +65,7 @@ const T2: readonly Variant[] = [
   ...ofKinds(KINDS, () => ({
     row: 'T2',
     fault: 'stored, then 500 three times',
-    given: (spot) => void onMaking(spot).alter(document(500, 'InternalError')).times(3),
+    given: (spot) => void onMaking(spot).alter(errorDocument(500, 'InternalError')).times(3),
     fate: FOUND,
   })),
   ...ofKinds(KINDS, () => ({
@@ -95,7 +84,7 @@ const T2: readonly Variant[] = [
     kind: 'parts',
     fault: 'a part is stored, then a reset',
     given: ({ script, key }) => {
-      script.on('UploadPart', key).where(isOfObject).loseAnswer().times(1);
+      script.on('UploadPart', key).where(isPartOfObject).loseAnswer().times(1);
     },
     fate: copied(PROOF.parts),
   },
@@ -140,7 +129,7 @@ const LOST_TO_OTHERS: readonly (readonly [fault: string, given: (spot: Spot) => 
     'stored, then overwritten by another, then 500',
     (spot) =>
       void onMaking(spot)
-        .alter(document(500, 'InternalError'))
+        .alter(errorDocument(500, 'InternalError'))
         .after(() => spot.othersWrite())
         .times(1),
   ],
@@ -177,7 +166,7 @@ const otherwise = (proof: (kind: Kind) => string): Variant[] => [
   ...ofKinds(KINDS, (kind) => ({
     row: 'T2',
     fault: 'stored, then 500',
-    given: (spot) => void onMaking(spot).alter(document(500, 'InternalError')).times(1),
+    given: (spot) => void onMaking(spot).alter(errorDocument(500, 'InternalError')).times(1),
     fate: copied(proof(kind)),
   })),
 ];

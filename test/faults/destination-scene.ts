@@ -7,6 +7,7 @@
  */
 import { expect, test } from 'vitest';
 import type { ObjectKey } from '../../src/object-key.ts';
+import type { Answer } from '../../src/s3-server/answer.ts';
 import type { NewObject } from '../../src/s3-server/bucket.ts';
 import { type Flags, type Migration, prepareMigration, type Side } from '../cli/migration.ts';
 import type { FaultScript, SeenRequest } from '../support/fault-script.ts';
@@ -50,6 +51,23 @@ export function objectOf(kind: Kind, key: string): NewObject {
 
 /** What another client writes. */
 export const THEIRS = 'a newer one, of another client';
+
+/** A page of whoever stands before the store, as a change of an answer. */
+export function page(status: number): (answer: Answer) => Answer {
+  const body = Buffer.from(`<html><body><h1>${status}</h1></body></html>`);
+  return () => ({ status, headers: { 'content-type': 'text/html' }, body });
+}
+
+/** An error document of S3's, as a change of an answer. */
+export function errorDocument(status: number, code: string): (answer: Answer) => Answer {
+  const body = Buffer.from(`<Error><Code>${code}</Code><Message>no</Message></Error>`);
+  return () => ({ status, headers: { 'content-type': 'application/xml' }, body });
+}
+
+/** Of a part of an object, not of the few bytes that a run sends to find out which digests are verified. */
+export function isPartOfObject({ headers }: SeenRequest): boolean {
+  return Number(headers.get('content-length')) > 500;
+}
 
 /** What has become of a key. */
 export interface Fate {
