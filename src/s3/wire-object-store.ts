@@ -213,7 +213,7 @@ export class WireObjectStore implements ObjectStore {
         algorithm === 'md5' ? metadata : [...metadata, ['x-amz-checksum-algorithm', 'CRC32']],
       repeatable: false,
     });
-    const uploadId = elementText(answer.body.toString('utf8'), 'UploadId');
+    const uploadId = elementText(answer.body.toString('utf8'), 'UploadId')?.trim();
     if (uploadId === undefined || uploadId === '') {
       throw notS3(
         answer.head,
@@ -528,7 +528,9 @@ function quoted(etag: string): string {
   return `"${etag}"`;
 }
 
-function unquoted(etag: string): string {
+/** In a document that is made to be read there may be white space around it. */
+function unquoted(told: string): string {
+  const etag = told.trim();
   const from = etag.startsWith('W/') ? 2 : 0;
   return etag[from] === '"' && etag.endsWith('"') ? etag.slice(from + 1, -1) : etag;
 }

@@ -313,12 +313,15 @@ export class FaultRule {
   disconnectAfterReading(bytes: number, ending: Ending = 'reset'): this {
     return this.#add(async (exchange, next) => {
       let arrived = 0;
+      let isOver = false;
       exchange.incoming.on('data', (chunk: Buffer) => {
         arrived += chunk.length;
-        if (arrived >= bytes) end(exchange, ending);
+        if (arrived < bytes || isOver) return;
+        isOver = true;
+        end(exchange, ending);
       });
       await exchange.readBody();
-      return exchange.incoming.socket.destroyed ? undefined : next();
+      return isOver ? undefined : next();
     });
   }
 
