@@ -125,7 +125,8 @@ const VARIANTS: readonly Variant[] = [
   ),
 ];
 
-for (const cores of [1, 2]) testTogether(`--cores ${cores}`, VARIANTS, { flags: { cores } });
+// What an answer means does not depend on the thread that reads it.
+testTogether('--cores 2', VARIANTS, { flags: { cores: 2 } });
 
 testTogether(
   'every answer closes the connection, also those to the probe',

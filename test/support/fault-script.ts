@@ -339,6 +339,11 @@ export class FaultRule {
     });
   }
 
+  /** Runs the operation for another request; the signature is that of the one that came. */
+  changeRequest(change: (request: S3Request) => S3Request): this {
+    return this.#add((exchange, next) => next({ request: change(exchange.request) }));
+  }
+
   /** Flips a bit of the body on its way in, before digests are looked at. */
   corruptUpload(at = 0): this {
     return this.#add(async (exchange, next) =>
