@@ -560,7 +560,8 @@ function refusal(head: ResponseHead, xml: string, mayHaveLanded: boolean): Store
     code,
     status: head.status,
     // Only the store itself can say that nothing was done, and only of a request that it has understood.
-    mayHaveLanded: mayHaveLanded || head.status >= 500 || kind === 'not-s3' || NOT_ARRIVED.has(head.status),
+    mayHaveLanded:
+      mayHaveLanded || head.status >= 500 || kind === 'not-s3' || NOT_ARRIVED.has(head.status),
     retryAfterMs: retryAfterMs(head.headers.get('retry-after')),
     region: head.headers.get('x-amz-bucket-region') ?? elementText(xml, 'Region'),
     about: elementText(xml, 'Header') ?? elementText(xml, 'ArgumentName'),

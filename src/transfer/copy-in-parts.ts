@@ -14,7 +14,12 @@ import { belongingsOf, noteOffer } from './belongings.ts';
 import { type CopyContext, type CopyState, countDownload } from './copy-context.ts';
 import type { CopiedPart } from './copy-part.ts';
 import { multipartEtag } from './digest.ts';
-import { headIfThere, outcomeOfExisting, resolveExisting } from './existing-object.ts';
+import {
+  headIfThere,
+  lookOnceMore,
+  outcomeOfExisting,
+  resolveExisting,
+} from './existing-object.ts';
 import { insist } from './insist.ts';
 import type { Proof } from './object-proof.ts';
 import { type PartRange, planParts, planPartsOf } from './part-plan.ts';
@@ -171,7 +176,13 @@ async function complete(
       // After a conflict S3 wants the whole upload made anew: that is the object's next attempt.
       if (error.kind === 'conflict') throw error;
       const wait = waitBeforeRetry(error.cause, attempt, retry);
-      if (wait === undefined) throw isPassing(error.cause) ? exhausted(error, attempt) : error;
+      if (wait === undefined) {
+        if (!isPassing(error.cause)) throw error;
+        const isThere =
+          state.mayHaveLanded !== undefined && (await lookOnceMore(key, context, state));
+        if (isThere) return undefined;
+        throw exhausted(error, attempt);
+      }
       counters.retries++;
       await retry.sleep(wait);
     }

@@ -342,6 +342,13 @@ describe('the completion', () => {
     expect(await copyShort()).toEqual(copied('found after a lost answer'));
   });
 
+  it('succeeds, and says 500 each time: the object is counted as copied', async () => {
+    destination
+      .on('CompleteMultipartUpload')
+      .alter((answer) => ({ ...answer, status: 500, body: Buffer.alloc(0) }));
+    expect(await copyShort()).toEqual(copied('found after a lost answer'));
+  });
+
   it('does not know the upload at the first request: nothing of ours can be there', async () => {
     destination
       .on('CompleteMultipartUpload')
