@@ -143,6 +143,9 @@ function finding(error: StoreError, prefix: string): Finding {
         error.message,
         `Check ${flag('url')}: is an S3 service listening there, and is http or https right?`,
       ];
+    case 'not-s3':
+      // A page that sends a browser elsewhere, from http to https for example.
+      return error.location === undefined ? noS3(error, flag) : elsewhere(error, flag);
     case 'precondition-failed':
     case 'conflict':
     case 'bad-digest':
@@ -150,7 +153,6 @@ function finding(error: StoreError, prefix: string): Finding {
     case 'unavailable':
     case 'not-implemented':
     case 'no-such-upload':
-    case 'not-s3':
       return noS3(error, flag);
   }
 }
@@ -158,10 +160,17 @@ function finding(error: StoreError, prefix: string): Finding {
 type Finding = [what: string, hint: string];
 type Flag = (name: string) => string;
 
-function elsewhere({ status, region }: StoreError, flag: Flag): Finding {
+function elsewhere({ status, region, location }: StoreError, flag: Flag): Finding {
+  const what = `the bucket is elsewhere (status ${status})`;
+  if (region === undefined && location !== undefined) {
+    return [
+      `${what}: ${displayText(location)}`,
+      `Redirects are never followed: give that endpoint with ${flag('url')} if it is the right one.`,
+    ];
+  }
   const where = region === undefined ? '' : `: in region ${displayText(region)}`;
   return [
-    `the bucket is elsewhere (status ${status})${where}`,
+    `${what}${where}`,
     `Give the endpoint of the bucket's own region with ${flag('url')}, and ${flag('region')}.`,
   ];
 }

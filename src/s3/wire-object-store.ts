@@ -555,7 +555,11 @@ function refusal(head: ResponseHead, xml: string, mayHaveLanded: boolean): Store
   const text = isS3Error ? elementText(xml, 'Message') : undefined;
   // The answer to HEAD has no body: its type alone tells a web page.
   const kind = refusalKind(head.status, code, isS3Error || (xml === '' && !isHtml(head)));
-  return new StoreError(text === undefined || text === '' ? `status ${head.status}` : text, {
+  const region = head.headers.get('x-amz-bucket-region') ?? elementText(xml, 'Region');
+  const location = isRedirect(head) ? head.headers.get('location') : undefined;
+  const what = text === undefined || text === '' ? `status ${head.status}` : text;
+  const message = isRedirect(head) ? `${what}${whereTo(region, location)}` : what;
+  return new StoreError(message, {
     kind,
     code,
     status: head.status,
@@ -563,9 +567,23 @@ function refusal(head: ResponseHead, xml: string, mayHaveLanded: boolean): Store
     mayHaveLanded:
       mayHaveLanded || head.status >= 500 || kind === 'not-s3' || NOT_ARRIVED.has(head.status),
     retryAfterMs: retryAfterMs(head.headers.get('retry-after')),
-    region: head.headers.get('x-amz-bucket-region') ?? elementText(xml, 'Region'),
+    region,
+    location,
     about: elementText(xml, 'Header') ?? elementText(xml, 'ArgumentName'),
   });
+}
+
+/** 304 is an answer to a condition. */
+function isRedirect({ status }: ResponseHead): boolean {
+  return status >= 300 && status < 400 && status !== 304;
+}
+
+function whereTo(region: string | undefined, location: string | undefined): string {
+  const where = [
+    ...(region === undefined ? [] : [`in region ${region}`]),
+    ...(location === undefined ? [] : [`at ${location}`]),
+  ];
+  return where.length === 0 ? '' : ` (${where.join(', ')}; not followed)`;
 }
 
 const KINDS_BY_CODE: Readonly<Record<string, StoreErrorKind>> = {
@@ -631,7 +649,7 @@ function refusalKind(status: number, code: string, fromS3: boolean): StoreErrorK
     case 503:
       return 'throttled';
     case 501:
-      return 'not-implemented';
+      return fromS3 ? 'not-implemented' : 'unavailable';
     default:
       return status >= 500 ? 'unavailable' : 'refused';
   }

@@ -52,7 +52,7 @@ const PASSING: readonly (readonly [row: string, fault: string, given: Given])[] 
   ['T+', ...ofStore(499, 'ClientDisconnected')],
   ['T+', ...ofStore(500, 'InternalError')],
   ['T+', ...ofStore(503, 'SlowDown')],
-  ...[302, 400, 402, 403, 404, 408, 412, 429, 451, 499, 500, 502, 503, 504].map(
+  ...[302, 400, 402, 403, 404, 408, 412, 429, 451, 499, 500, 501, 502, 503, 504].map(
     (status): [string, string, Given] => ['T+', ...ofProxy(status)],
   ),
   ...[520, 521, 522, 523, 524, 525, 526, 527, 529, 530].map((status): [string, string, Given] => [

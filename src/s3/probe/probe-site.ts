@@ -82,7 +82,9 @@ export class ProbeSite {
     this.#takesCondition = false;
     const written = await this.put(this.key('first-unconditional'), { body });
     if (isDone(written)) return { kind: 'open', key, body, first, written };
-    return unknown(`nothing can be written below ${this.base}: ${answerText(written)}`);
+    const region = written.headers.get('x-amz-bucket-region');
+    const where = region === undefined ? '' : `, the bucket is in region ${region}`;
+    return unknown(`nothing can be written below ${this.base}: ${answerText(written)}${where}`);
   }
 
   /** False once {@link open} has found the condition itself refused. */
