@@ -187,6 +187,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EHOSTUNREACH: 'host unreachable',
   ENETUNREACH: 'network unreachable',
   ETIMEDOUT: 'connection timed out',
+  ECONNRESET: 'the connection was reset before it was ready',
   ENOTFOUND: 'the host name is not known',
   EAI_AGAIN: 'the host name cannot be looked up now',
   SELF_SIGNED_CERT_IN_CHAIN: 'its certificate is signed by an unknown authority',
@@ -216,6 +217,12 @@ function unreachable(error: StoreError): string {
 
 function unreachableHint(error: StoreError, flag: Flag): string {
   const code = nodeCode(error) ?? '';
+  if (code === 'CERT_HAS_EXPIRED') {
+    return `It has to be renewed, if this host's clock is right (date -u); or, knowing what it means, give ${flag('insecure')}.`;
+  }
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
+    return `Give the name that it is for with ${flag('url')}, or, knowing what it means, ${flag('insecure')}.`;
+  }
   if (/CERT|SIGNED|ISSUER|LEAF/.test(code)) {
     return `Give the certificate of its authority with ${flag('ca-file')}, or, knowing what it means, ${flag('insecure')}.`;
   }
