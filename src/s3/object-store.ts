@@ -70,6 +70,8 @@ export interface StoreErrorOptions {
   readonly retryAfterMs?: number | undefined;
   /** The region the store named, when it told that the bucket is elsewhere. */
   readonly region?: string | undefined;
+  /** Where a redirect points to. */
+  readonly location?: string | undefined;
   /** The header or argument that the store named as the reason. */
   readonly about?: string | undefined;
   readonly cause?: unknown;
@@ -84,6 +86,7 @@ export class StoreError extends Error {
   readonly stale: boolean;
   readonly retryAfterMs: number | undefined;
   readonly region: string | undefined;
+  readonly location: string | undefined;
   readonly about: string | undefined;
 
   constructor(message: string, options: StoreErrorOptions) {
@@ -95,6 +98,7 @@ export class StoreError extends Error {
     this.stale = options.stale ?? false;
     this.retryAfterMs = options.retryAfterMs;
     this.region = options.region;
+    this.location = options.location;
     this.about = options.about;
   }
 }

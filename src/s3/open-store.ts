@@ -174,6 +174,9 @@ function finding(error: StoreError, { flagPrefix, credentials }: BucketAddress):
         error.message,
         `Check ${flag('url')}: is an S3 service listening there, and is http or https right?`,
       ];
+    case 'not-s3':
+      // A page that sends a browser elsewhere, from http to https for example.
+      return error.location === undefined ? noS3(error, flag) : elsewhere(error, flag);
     case 'precondition-failed':
     case 'conflict':
     case 'bad-digest':
@@ -182,7 +185,6 @@ function finding(error: StoreError, { flagPrefix, credentials }: BucketAddress):
     case 'full':
     case 'not-implemented':
     case 'no-such-upload':
-    case 'not-s3':
       return noS3(error, flag);
   }
 }
@@ -195,10 +197,17 @@ export function flagOf(prefix: string): Flag {
   return (name) => (prefix === '-' ? `--${name}` : `${prefix}-${name}`);
 }
 
-function elsewhere({ status, region }: StoreError, flag: Flag): Finding {
+function elsewhere({ status, region, location }: StoreError, flag: Flag): Finding {
+  const what = `the bucket is elsewhere (status ${status})`;
+  if (region === undefined && location !== undefined) {
+    return [
+      `${what}: ${displayText(location)}`,
+      `Redirects are never followed: give that endpoint with ${flag('url')} if it is the right one.`,
+    ];
+  }
   const where = region === undefined ? '' : `: in region ${displayText(region)}`;
   return [
-    `the bucket is elsewhere (status ${status})${where}`,
+    `${what}${where}`,
     `Give the endpoint of the bucket's own region with ${flag('url')}, and ${flag('region')}.`,
   ];
 }
@@ -215,6 +224,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EHOSTUNREACH: 'host unreachable',
   ENETUNREACH: 'network unreachable',
   ETIMEDOUT: 'connection timed out',
+  ECONNRESET: 'the connection was reset before it was ready',
   ENOTFOUND: 'the host name is not known',
   EAI_AGAIN: 'the host name cannot be looked up now',
   SELF_SIGNED_CERT_IN_CHAIN: 'its certificate is signed by an unknown authority',
@@ -244,6 +254,12 @@ function unreachable(error: StoreError): string {
 
 function unreachableHint(error: StoreError, flag: Flag): string {
   const code = nodeCode(error) ?? '';
+  if (code === 'CERT_HAS_EXPIRED') {
+    return `It has to be renewed, if this host's clock is right (date -u); or, knowing what it means, give ${flag('insecure')}.`;
+  }
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
+    return `Give the name that it is for with ${flag('url')}, or, knowing what it means, ${flag('insecure')}.`;
+  }
   if (/CERT|SIGNED|ISSUER|LEAF/.test(code)) {
     return `Give the certificate of its authority with ${flag('ca-file')}, or, knowing what it means, ${flag('insecure')}.`;
   }

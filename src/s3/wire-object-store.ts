@@ -235,7 +235,7 @@ export class WireObjectStore implements ObjectStore {
         algorithm === 'md5' ? metadata : [...metadata, ['x-amz-checksum-algorithm', 'CRC32']],
       repeatable: false,
     });
-    const uploadId = elementText(answer.body.toString('utf8'), 'UploadId');
+    const uploadId = elementText(answer.body.toString('utf8'), 'UploadId')?.trim();
     if (uploadId === undefined || uploadId === '') {
       throw notS3(
         answer.head,
@@ -288,8 +288,6 @@ export class WireObjectStore implements ObjectStore {
       firstByteMs: COMPLETE_FIRST_BYTE_MS,
     });
     const xml = document.toString('utf8');
-    // S3 sends the status before the parts are put together; what went wrong then comes in the body.
-    if (isErrorDocument(xml)) throw refusal(head, xml, true);
     return {
       ...putResult(head.headers, elementText(xml, 'ETag'), head),
       crc32: elementText(xml, 'ChecksumCRC32'),
@@ -433,7 +431,13 @@ export class WireObjectStore implements ObjectStore {
       })
       .then(
         (answer) => {
-          if (isSuccess(answer.head)) return answer;
+          if (isSuccess(answer.head)) {
+            // S3 sends the status before it puts parts together, and gateways before they have asked: what went
+            // wrong then comes in the body. Only the content of an object may look like that.
+            const isError = request.method !== 'GET' && isErrorAnswer(answer);
+            if (isError) throw refusal(answer.head, answer.body.toString('utf8'), true);
+            return answer;
+          }
           const refused = refusal(answer.head, answer.body.toString('utf8'), false);
           if (this.#keyring === undefined || !mayBeOutdated(refused)) throw refused;
           if (turn === 'repeated') throw untilRenewed(refused);
@@ -484,6 +488,11 @@ function partElement({ partNumber, etag, digest }: UploadedPart): string {
 
 function isSuccess(head: ResponseHead): boolean {
   return head.status >= 200 && head.status < 300;
+}
+
+/** An answer to a write has no body as a rule: then nothing is looked at. */
+function isErrorAnswer({ body }: Answer): boolean {
+  return body.length > 0 && isErrorDocument(body.toString('utf8'));
 }
 
 function isHtml(head: ResponseHead): boolean {
@@ -626,7 +635,9 @@ function quoted(etag: string): string {
   return `"${etag}"`;
 }
 
-function unquoted(etag: string): string {
+/** In a document that is made to be read there may be white space around it. */
+function unquoted(told: string): string {
+  const etag = told.trim();
   const from = etag.startsWith('W/') ? 2 : 0;
   return etag[from] === '"' && etag.endsWith('"') ? etag.slice(from + 1, -1) : etag;
 }
@@ -661,18 +672,25 @@ function refusal(head: ResponseHead, xml: string, mayHaveLanded: boolean): Store
   const code = (isS3Error ? elementText(xml, 'Code') : undefined) ?? `HTTP ${head.status}`;
   const text = isS3Error ? elementText(xml, 'Message') : undefined;
   // The answer to HEAD has no body: its type alone tells a web page.
-  const message = text === undefined || text === '' ? `status ${head.status}` : text;
+  const region = head.headers.get('x-amz-bucket-region') ?? elementText(xml, 'Region');
+  const location = isRedirect(head) ? head.headers.get('location') : undefined;
+  const what = text === undefined || text === '' ? `status ${head.status}` : text;
+  const message = isRedirect(head) ? `${what}${whereTo(region, location)}` : what;
   const about = sideRefusal({ code, status: head.status, message });
+  const kind =
+    about === 'full' || about === 'expired'
+      ? KINDS_OF_SIDE[about]
+      : refusalKind(head.status, code, isS3Error || (xml === '' && !isHtml(head)));
   return new StoreError(message, {
-    kind:
-      about === 'full' || about === 'expired'
-        ? KINDS_OF_SIDE[about]
-        : refusalKind(head.status, code, isS3Error || (xml === '' && !isHtml(head))),
+    kind,
     code,
     status: head.status,
-    mayHaveLanded: mayHaveLanded || head.status >= 500,
+    // Only the store itself can say that nothing was done, and only of a request that it has understood.
+    mayHaveLanded:
+      mayHaveLanded || head.status >= 500 || kind === 'not-s3' || NOT_ARRIVED.has(head.status),
     retryAfterMs: retryAfterMs(head.headers.get('retry-after')),
-    region: head.headers.get('x-amz-bucket-region') ?? elementText(xml, 'Region'),
+    region,
+    location,
     about: elementText(xml, 'Header') ?? elementText(xml, 'ArgumentName'),
   });
 }
@@ -701,6 +719,19 @@ function renewedMeanwhile({ code, status, message }: StoreError): StoreError {
 
 const KINDS_OF_SIDE = { full: 'full', expired: 'denied' } as const;
 
+/** 304 is an answer to a condition. */
+function isRedirect({ status }: ResponseHead): boolean {
+  return status >= 300 && status < 400 && status !== 304;
+}
+
+function whereTo(region: string | undefined, location: string | undefined): string {
+  const where = [
+    ...(region === undefined ? [] : [`in region ${region}`]),
+    ...(location === undefined ? [] : [`at ${location}`]),
+  ];
+  return where.length === 0 ? '' : ` (${where.join(', ')}; not followed)`;
+}
+
 const KINDS_BY_CODE: Readonly<Record<string, StoreErrorKind>> = {
   NoSuchBucket: 'no-such-bucket',
   NoSuchUpload: 'no-such-upload',
@@ -708,6 +739,11 @@ const KINDS_BY_CODE: Readonly<Record<string, StoreErrorKind>> = {
   InvalidDigest: 'bad-digest',
   XAmzContentChecksumMismatch: 'bad-digest',
   XAmzContentSHA256Mismatch: 'bad-digest',
+  // With a status of their own these four mean the same; they may also come in the body of a 200.
+  PreconditionFailed: 'precondition-failed',
+  ConditionalRequestConflict: 'conflict',
+  OperationAborted: 'conflict',
+  AccessDenied: 'denied',
   RequestTimeout: 'network',
   IncompleteBody: 'network',
   SlowDown: 'throttled',
@@ -715,6 +751,12 @@ const KINDS_BY_CODE: Readonly<Record<string, StoreErrorKind>> = {
   SlowDownWrite: 'throttled',
   TooManyRequests: 'throttled',
   ServiceUnavailable: 'throttled',
+  // Some gateways say these with status 400.
+  BandwidthLimitExceeded: 'throttled',
+  RequestLimitExceeded: 'throttled',
+  RequestThrottled: 'throttled',
+  Throttling: 'throttled',
+  ThrottlingException: 'throttled',
   InternalError: 'unavailable',
   NotImplemented: 'not-implemented',
   AuthorizationHeaderMalformed: 'redirected',
@@ -723,9 +765,17 @@ const KINDS_BY_CODE: Readonly<Record<string, StoreErrorKind>> = {
   ExistingObjectIsDirectory: 'refused',
 };
 
+/** Of this very request, whoever says so: its method, its length, the length of its path or headers. */
+const ABOUT_THE_REQUEST: ReadonlySet<number> = new Set([405, 411, 413, 414, 417, 431]);
+
+/** The request did not arrive whole or in time; 499 is MinIO's and nginx's word for a client that left. */
+const NOT_ARRIVED: ReadonlySet<number> = new Set([408, 425, 499]);
+
 function refusalKind(status: number, code: string, fromS3: boolean): StoreErrorKind {
   const byCode = KINDS_BY_CODE[code];
   if (byCode !== undefined) return byCode;
+  if (ABOUT_THE_REQUEST.has(status)) return 'refused';
+  if (NOT_ARRIVED.has(status)) return 'network';
   // A page from a proxy says nothing about the object.
   if (!fromS3 && status < 500 && status !== 429) return 'not-s3';
   // An answer for readers: MinIO before 2024-04-18 gave it to a write under If-None-Match.
@@ -748,7 +798,7 @@ function refusalKind(status: number, code: string, fromS3: boolean): StoreErrorK
     case 503:
       return 'throttled';
     case 501:
-      return 'not-implemented';
+      return fromS3 ? 'not-implemented' : 'unavailable';
     default:
       return status >= 500 ? 'unavailable' : 'refused';
   }

@@ -90,6 +90,8 @@ export interface CopyState {
   changed: boolean;
   /** What came of an earlier attempt was found wrong, and is not at the destination any more. */
   triedAgain: boolean;
+  /** An upload of it was not there any more, and it was begun anew. */
+  uploadWasGone: boolean;
   /** Headers of the object that the request under way may be refused for; none where it carries none. */
   offered: readonly Header[];
   /** What the destination, or the source, has refused to take or to give for this object. */
@@ -109,6 +111,7 @@ export function newCopyState(): CopyState {
     downloaded: false,
     changed: false,
     triedAgain: false,
+    uploadWasGone: false,
     offered: NONE,
     refused: NONE,
     lost: NONE,

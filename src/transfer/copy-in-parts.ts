@@ -16,7 +16,12 @@ import { belongingsOf, noteOffer } from './belongings.ts';
 import { type CopyContext, type CopyState, countDownload } from './copy-context.ts';
 import type { CopiedPart } from './copy-part.ts';
 import { multipartEtag } from './digest.ts';
-import { headIfThere, outcomeOfExisting, resolveExisting } from './existing-object.ts';
+import {
+  headIfThere,
+  lookOnceMore,
+  outcomeOfExisting,
+  resolveExisting,
+} from './existing-object.ts';
 import { insist, waitForRetry } from './insist.ts';
 import { findLeftUploads, type LeftUpload, type LeftUploads } from './left-upload.ts';
 import type { Proof } from './object-proof.ts';
@@ -242,12 +247,20 @@ async function complete(
         const etag = multipartEtag(parts.map((part) => part.etag));
         state.mayHaveLanded = { etag, bytes: object.bytes, uncountedBytes: 0 };
       }
-      const gone = error.kind === 'no-such-upload' && state.mayHaveLanded !== undefined;
+      // DigitalOcean says NoSuchKey of an upload that is not there any more.
+      const isMissing = error.kind === 'no-such-upload' || error.kind === 'not-found';
+      const gone = isMissing && state.mayHaveLanded !== undefined;
       if (gone || error.kind === 'precondition-failed') return undefined;
       // After a conflict S3 wants the whole upload made anew: that is the object's next attempt.
       if (error.kind === 'conflict') throw error;
       const counted = await waitForRetry({ key, error, attempt }, context);
-      if (counted === undefined) throw isPassing(error.cause) ? exhausted(error, attempt) : error;
+      if (counted === undefined) {
+        if (!isPassing(error.cause)) throw error;
+        const isThere =
+          state.mayHaveLanded !== undefined && (await lookOnceMore(key, context, state));
+        if (isThere) return undefined;
+        throw exhausted(error, attempt);
+      }
       attempt = counted;
     }
   }

@@ -135,6 +135,12 @@ async function tryToCopy<T extends Outcome | LargeObject>(
         context.counters.retries++;
         continue;
       }
+      if (error.kind === 'no-such-upload' && !state.uploadWasGone) {
+        // A rule for old uploads, or somebody's cleaning up, has taken it: another one is made.
+        state.uploadWasGone = true;
+        context.counters.retries++;
+        continue;
+      }
       if (error.stale && stale < STALE_RETRIES) {
         // The connection had been closed while idle: no attempt at all, as far as the store is concerned.
         stale++;
@@ -142,14 +148,15 @@ async function tryToCopy<T extends Outcome | LargeObject>(
         context.counters.retries++;
         continue;
       }
-      // Who was in conflict may have won by now, and some stores say 409 for all that is there: no need to wait.
-      const before =
-        error.kind === 'conflict' ? await lookIfThere(error, key, context, state) : undefined;
-      if (before !== undefined) return told(before, state, context);
+      if (isWorthALook(error)) {
+        const found = await lookIfThere(error, key, context, state);
+        if (found !== undefined) return told(found, state, context);
+      }
       const counted = await waitForRetry({ key, error, attempt }, context);
       if (counted === undefined) {
-        const found =
-          error.kind === 'conflict' ? undefined : await lookIfThere(error, key, context, state);
+        const found = isWorthALook(error)
+          ? undefined
+          : await lookIfThere(error, key, context, state);
         return told(found ?? failed(key, error, attempt, context.now()), state, context);
       }
       attempt = counted;
@@ -165,6 +172,15 @@ function told<T extends Outcome | LargeObject>(
 ): T {
   if (end.kind !== 'copied' || lost.length === 0) return end;
   return { ...end, detail: withLosses(end.detail, lossesToTell(lost, policy)) };
+}
+
+/**
+ * Whether a look may spare the wait and another try. Who was in conflict may have won by now, and some stores say 409
+ * for all that is there. Others (versitygw 1.8) refuse before they have read the content, and reset: that answer is lost,
+ * however often the content is sent.
+ */
+function isWorthALook({ kind, code }: TransferError): boolean {
+  return kind === 'conflict' || code === 'closed';
 }
 
 /**

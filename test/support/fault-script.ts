@@ -313,12 +313,15 @@ export class FaultRule {
   disconnectAfterReading(bytes: number, ending: Ending = 'reset'): this {
     return this.#add(async (exchange, next) => {
       let arrived = 0;
+      let isOver = false;
       exchange.incoming.on('data', (chunk: Buffer) => {
         arrived += chunk.length;
-        if (arrived >= bytes) end(exchange, ending);
+        if (arrived < bytes || isOver) return;
+        isOver = true;
+        end(exchange, ending);
       });
       await exchange.readBody();
-      return exchange.incoming.socket.destroyed ? undefined : next();
+      return isOver ? undefined : next();
     });
   }
 
@@ -334,6 +337,11 @@ export class FaultRule {
       for (const name of names) headers.delete(name);
       return next({ request: { ...exchange.request, headers } });
     });
+  }
+
+  /** Runs the operation for another request; the signature is that of the one that came. */
+  changeRequest(change: (request: S3Request) => S3Request): this {
+    return this.#add((exchange, next) => next({ request: change(exchange.request) }));
   }
 
   /** Flips a bit of the body on its way in, before digests are looked at. */
@@ -415,6 +423,14 @@ export class FaultRule {
         await sleep(everyMs);
       }
       response.end();
+    });
+  }
+
+  /** Runs the operation, sends these bytes (a byte string) in place of its answer, and ends the connection. */
+  sendRaw(bytes: string, ending: Ending = 'close'): this {
+    return this.deliver(async (exchange) => {
+      await new Promise((resolve) => exchange.incoming.socket.write(bytes, 'latin1', resolve));
+      end(exchange, ending);
     });
   }
 

@@ -352,13 +352,32 @@ describe('the completion', () => {
     expect(await copyShort()).toEqual(copied('found after a lost answer'));
   });
 
+  it('succeeds, and says 500 each time: the object is counted as copied', async () => {
+    destination
+      .on('CompleteMultipartUpload')
+      .alter((answer) => ({ ...answer, status: 500, body: Buffer.alloc(0) }));
+    expect(await copyShort()).toEqual(copied('found after a lost answer'));
+  });
+
   it('does not know the upload at the first request: nothing of ours can be there', async () => {
     destination
       .on('CompleteMultipartUpload')
       .before(() => servers.destination.bucket.put(film, { body: short }))
       .status(404, { code: 'NoSuchUpload' });
-    expect(await copyShort()).toEqual(failed({ code: 'NoSuchUpload', status: 404, attempts: 1 }));
+    expect(await copyShort()).toEqual({ ...exists, detail: 'exists-same' });
+    expect(destination.count('CompleteMultipartUpload')).toBe(1);
   });
+
+  it.each(['UploadPart', 'CompleteMultipartUpload'] as const)(
+    'of an upload that %s does not find any more is tried once more with another',
+    async (operation) => {
+      destination.on(operation).status(404, { code: 'NoSuchUpload' });
+      expect(await copyShort()).toEqual(failed({ code: 'NoSuchUpload', status: 404, attempts: 2 }));
+      destination.clear();
+      destination.on(operation).status(404, { code: 'NoSuchUpload' }).times(1);
+      expect(await copyShort()).toEqual(copied());
+    },
+  );
 
   it('loses the answer, and what is there is as long and of others', async () => {
     destination
