@@ -17,7 +17,7 @@ import { retryPolicy } from '../transfer/retry.ts';
 import { at, TransferError } from '../transfer/transfer-error.ts';
 import { unnamedUploads } from '../transfer/unnamed-uploads.ts';
 import { warnOfInsecure } from './insecure.ts';
-import { bucketAddress, type RawOptions, requireFlags, usageError } from './options.ts';
+import { bucketAddress, keyFlags, type RawOptions, requireFlags, usageError } from './options.ts';
 import { exitCodeOf, watchSignals } from './signals.ts';
 
 /** What is to be done with what is found. */
@@ -32,7 +32,7 @@ type Task = 'list' | 'abort' | 'abort-unnamed-too';
  */
 export async function cleanUpUploads(raw: RawOptions): Promise<ExitCode> {
   const task = taskOf(raw);
-  requireFlags(raw, ['dest-url', 'dest-bucket', 'dest-key', 'dest-secret']);
+  requireFlags(raw, ['dest-url', 'dest-bucket', ...keyFlags(raw, '--dest')]);
   const address = bucketAddress(raw, { prefix: '--dest', side: 'destination' });
   warnOfInsecure([address]);
   const folder = await openFolderOf(String(raw['logFolder']), address);

@@ -11,7 +11,7 @@ import { migrate, type RunResult, rehearse } from '../migrate.ts';
 import { displayText } from '../object-key.ts';
 import { DEFAULT_PROBE_PREFIX } from '../s3/probe/probe-prefix.ts';
 import { tellDefect } from './defect.ts';
-import { settleEnvironment } from './environment.ts';
+import { forgetSecrets, settleEnvironment } from './environment.ts';
 import { warnOfInsecure } from './insecure.ts';
 import { withinOpenFiles } from './open-files.ts';
 import {
@@ -41,10 +41,9 @@ export async function main(argv: string[]): Promise<number> {
     exitCode = code;
   });
   try {
-    settleEnvironment(
-      [...MIGRATE_FLAGS, ...LIST_FLAGS, ...PROBE_FLAGS, ...VERIFY_FLAGS, ...CLEANUP_FLAGS],
-      process.env,
-    );
+    const flags = [MIGRATE_FLAGS, LIST_FLAGS, PROBE_FLAGS, VERIFY_FLAGS, CLEANUP_FLAGS].flat();
+    settleEnvironment(flags, process.env);
+    program.hook('preAction', () => forgetSecrets(flags, process.env));
     await program.parseAsync(withDoubleDashes(argv, SINGLE_DASH_FLAGS), { from: 'user' });
     return exitCode;
   } catch (error) {

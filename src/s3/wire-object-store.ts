@@ -75,6 +75,8 @@ export interface WireObjectStoreOptions {
 const MAX_DOCUMENT_BYTES = 64 * 1024;
 /** A store may put ten thousand parts together before it answers. */
 const COMPLETE_FIRST_BYTE_MS = 15 * 60_000;
+/** Stands for a secret in what is told. */
+const SECRET_SHOWN = '***';
 const CREATE_ONLY: Header = ['if-none-match', '*'];
 const MD5_HEX = /^[0-9a-fA-F]{32}$/;
 const MD5_OF_PARTS = /^[0-9a-fA-F]{32}-([0-9]{1,5})$/;
@@ -409,6 +411,13 @@ export class WireObjectStore implements ObjectStore {
     return current;
   }
 
+  /** The text of an answer, without secrets of this side that its server has put into it. */
+  #textOf({ body }: Answer): string {
+    const { secret, sessionToken } = this.#credentials;
+    const text = body.toString('utf8').replaceAll(secret, SECRET_SHOWN);
+    return sessionToken === undefined ? text : text.replaceAll(sessionToken, SECRET_SHOWN);
+  }
+
   /**
    * One exchange whose answer has a 2xx status, or a StoreError. It is repeated once when its credentials turn
    * out to have been replaced.
@@ -435,10 +444,10 @@ export class WireObjectStore implements ObjectStore {
             // S3 sends the status before it puts parts together, and gateways before they have asked: what went
             // wrong then comes in the body. Only the content of an object may look like that.
             const isError = request.method !== 'GET' && isErrorAnswer(answer);
-            if (isError) throw refusal(answer.head, answer.body.toString('utf8'), true);
+            if (isError) throw refusal(answer.head, this.#textOf(answer), true);
             return answer;
           }
-          const refused = refusal(answer.head, answer.body.toString('utf8'), false);
+          const refused = refusal(answer.head, this.#textOf(answer), false);
           if (this.#keyring === undefined || !mayBeOutdated(refused)) throw refused;
           if (turn === 'repeated') throw untilRenewed(refused);
           return this.#repeat(request, refused, credentials);
