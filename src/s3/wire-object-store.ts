@@ -71,8 +71,8 @@ export interface WireObjectStoreOptions {
 
 /** Most bytes of an error or another short answer that are read. */
 const MAX_DOCUMENT_BYTES = 64 * 1024;
-/** A store may put ten thousand parts together before it answers. */
-const COMPLETE_FIRST_BYTE_MS = 15 * 60_000;
+/** A store may put ten thousand parts together before it answers; in silence, or with blanks until it has. */
+const COMPLETE_WITHIN_MS = 15 * 60_000;
 const CREATE_ONLY: Header = ['if-none-match', '*'];
 const MD5_HEX = /^[0-9a-fA-F]{32}$/;
 const MD5_OF_PARTS = /^[0-9a-fA-F]{32}-([0-9]{1,5})$/;
@@ -274,7 +274,7 @@ export class WireObjectStore implements ObjectStore {
       body,
       payloadHash: sha256Hex(body),
       repeatable: false,
-      firstByteMs: COMPLETE_FIRST_BYTE_MS,
+      answerWithinMs: COMPLETE_WITHIN_MS,
     });
     const xml = document.toString('utf8');
     // S3 sends the status before the parts are put together; what went wrong then comes in the body.
@@ -404,7 +404,7 @@ export class WireObjectStore implements ObjectStore {
         body: request.body,
         payloadHash: request.payloadHash,
         repeatable: request.repeatable,
-        firstByteMs: request.firstByteMs,
+        answerWithinMs: request.answerWithinMs,
         receive: (head) => (isSuccess(head) ? receive(head) : collectDocument()),
       })
       .then(
@@ -427,7 +427,7 @@ interface CallRequest {
   readonly body?: RequestBody;
   readonly payloadHash?: string;
   readonly repeatable: boolean;
-  readonly firstByteMs?: number;
+  readonly answerWithinMs?: number;
   readonly receive?: (head: ResponseHead) => BodyReceiver | Promise<BodyReceiver>;
 }
 

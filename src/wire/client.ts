@@ -8,6 +8,7 @@
  */
 import { isIPv6 } from 'node:net';
 import { performance } from 'node:perf_hooks';
+import { AwakeClock } from '../awake-clock.ts';
 import {
   type Answer,
   type BodyReceiver,
@@ -53,8 +54,11 @@ export interface SignedRequest {
   readonly payloadHash?: string | undefined;
   /** Whether doing it twice is the same as doing it once, answer included; a Passage is never sent twice. */
   readonly repeatable: boolean;
-  /** For requests that a server may take minutes to answer, in silence or with blanks until it can. */
-  readonly firstByteMs?: number | undefined;
+  /**
+   * For requests that a server may take minutes to answer, in silence or with blanks until it can (S3 sends one now and
+   * then while it puts parts together): the whole answer must be there within so many ms.
+   */
+  readonly answerWithinMs?: number | undefined;
   readonly receive: (head: ResponseHead) => BodyReceiver | Promise<BodyReceiver>;
 }
 
@@ -78,6 +82,8 @@ export class WireClient {
   readonly #idle: IdleConnection[] = [];
   readonly #open = new Set<Connection>();
   readonly #watchdog: NodeJS.Timeout;
+  /** No peer is charged with the time that this thread stood still. */
+  readonly #clock = new AwakeClock(() => performance.now(), WATCH_EVERY_MS);
   #tlsSession: Buffer | undefined;
   #clockOffsetMs = 0;
   #closed = false;
@@ -116,12 +122,13 @@ export class WireClient {
     request: SignedRequest,
     clock: 'clock-may-be-wrong' | 'clock-is-corrected',
   ): Promise<Answer> {
-    const { body, repeatable, firstByteMs } = request;
+    const { body, repeatable, answerWithinMs } = request;
     const exchange: ExchangeRequest = {
       method: request.method,
       head: this.#signedHead(request),
       body,
-      limits: firstByteMs === undefined ? this.#limits : patient(this.#limits, firstByteMs),
+      limits: this.#limits,
+      answerWithinMs,
       receive: request.receive,
     };
     // What has passed through cannot be sent again.
@@ -153,7 +160,7 @@ export class WireClient {
       return Promise.reject(new WireError('aborted', 'the client was closed', options));
     }
     const connection = kept ?? this.#connect();
-    return connection.exchange(exchange, performance.now()).then((answer) => {
+    return connection.exchange(exchange, this.#clock.now()).then((answer) => {
       if (!connection.closed) this.#idle.push({ connection, since: performance.now() });
       return onAnswer(answer);
     }, onError);
@@ -172,7 +179,7 @@ export class WireClient {
   #connect(): Connection {
     const connection = new Connection(
       this.#options.endpoint,
-      performance.now(),
+      this.#clock.now(),
       this.#tlsSession,
       (session) => {
         this.#tlsSession = session;
@@ -184,8 +191,10 @@ export class WireClient {
   }
 
   #watch(): void {
+    const awake = this.#clock.now();
+    for (const connection of this.#open) connection.watch(awake);
+    // Whether this thread ran or not, its peers have seen them idle.
     const now = performance.now();
-    for (const connection of this.#open) connection.watch(now);
     while (this.#idle[0] !== undefined && now - this.#idle[0].since > MAX_IDLE_MS) {
       this.#idle.shift()?.connection.abort('idle for too long');
     }
@@ -224,11 +233,6 @@ export class WireClient {
 
 function rethrow(error: unknown): never {
   throw error;
-}
-
-/** S3 sends a blank now and then while it puts parts together: that is too little for any least throughput. */
-function patient(limits: TimeLimits, firstByteMs: number): TimeLimits {
-  return { ...limits, firstByteMs, idleMs: firstByteMs, throughputMinBytes: 0 };
 }
 
 function canonicalQuery(query: readonly (readonly [string, string])[]): string {
