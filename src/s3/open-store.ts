@@ -26,7 +26,8 @@ export interface BucketAddress {
   readonly region: string | undefined;
   /** Undefined: virtual for AWS, path otherwise. */
   readonly addressing: Addressing | undefined;
-  readonly limits?: TimeLimits | undefined;
+  /** Those the operator has set; the others are {@link TIME_LIMITS}. */
+  readonly limits?: Partial<TimeLimits> | undefined;
 }
 
 export interface OpenBucket {
@@ -65,17 +66,24 @@ function settledOptions(
   region: string,
   addressing: Addressing,
 ): WireObjectStoreOptions {
-  return { endpoint, bucket, credentials, region, addressing, limits };
+  return {
+    endpoint,
+    bucket,
+    credentials,
+    region,
+    addressing,
+    limits: { ...TIME_LIMITS, ...limits },
+  };
 }
 
 /**
  * Asks for the bucket, once more where it tells a region that nobody had named. With time limits of its
- * own: an operator who waits for a first answer wants to know soon.
+ * own, unless others were set: an operator who waits for a first answer wants to know soon.
  */
 async function answeringRegion(address: BucketAddress, addressing: Addressing): Promise<string> {
   let known = address.region ?? regionOfHost(address.endpoint.host);
   for (let region = known ?? DEFAULT_REGION; ; ) {
-    const limited = { ...address, limits: OPENING_LIMITS };
+    const limited = { ...address, limits: { ...OPENING_LIMITS, ...address.limits } };
     const asking = new WireObjectStore(settledOptions(limited, region, addressing));
     try {
       await headPatiently(asking);

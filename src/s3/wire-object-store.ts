@@ -4,12 +4,13 @@
 import { hash } from 'node:crypto';
 import type { ObjectKey } from '../object-key.ts';
 import { WireClient } from '../wire/client.ts';
-import type {
-  Answer,
-  BodyReceiver,
-  Endpoint,
-  RequestBody,
-  TimeLimits,
+import {
+  type Answer,
+  type BodyReceiver,
+  type Endpoint,
+  type RequestBody,
+  TIME_LIMITS,
+  type TimeLimits,
 } from '../wire/connection.ts';
 import { Passage } from '../wire/passage.ts';
 import { encodePath } from '../wire/percent-encoding.ts';
@@ -71,8 +72,6 @@ export interface WireObjectStoreOptions {
 
 /** Most bytes of an error or another short answer that are read. */
 const MAX_DOCUMENT_BYTES = 64 * 1024;
-/** A store may put ten thousand parts together before it answers; in silence, or with blanks until it has. */
-const COMPLETE_WITHIN_MS = 15 * 60_000;
 const CREATE_ONLY: Header = ['if-none-match', '*'];
 const MD5_HEX = /^[0-9a-fA-F]{32}$/;
 const MD5_OF_PARTS = /^[0-9a-fA-F]{32}-([0-9]{1,5})$/;
@@ -96,6 +95,7 @@ export class WireObjectStore implements ObjectStore {
   /** Of the bucket, without a slash at its end; empty with virtual-host addressing. */
   readonly #root: string;
   readonly #condition: Readonly<Record<ConditionalWrite, readonly Header[]>>;
+  readonly #completeMs: number;
 
   constructor({
     endpoint,
@@ -104,7 +104,7 @@ export class WireObjectStore implements ObjectStore {
     credentials,
     addressing,
     unconditional = [],
-    limits,
+    limits = TIME_LIMITS,
   }: WireObjectStoreOptions) {
     const conditionOf = (write: ConditionalWrite): readonly Header[] =>
       unconditional.includes(write) ? [] : [CREATE_ONLY];
@@ -113,6 +113,7 @@ export class WireObjectStore implements ObjectStore {
       CompleteMultipartUpload: conditionOf('CompleteMultipartUpload'),
     };
     this.#client = new WireClient({ endpoint, credentials, region, limits });
+    this.#completeMs = limits.completeMs;
     const host = endpoint.host.includes(':') ? `[${endpoint.host}]` : endpoint.host;
     const scheme = endpoint.tls === undefined ? 'http' : 'https';
     this.name = `${scheme}://${host}:${endpoint.port}/${bucket}`;
@@ -274,7 +275,7 @@ export class WireObjectStore implements ObjectStore {
       body,
       payloadHash: sha256Hex(body),
       repeatable: false,
-      answerWithinMs: COMPLETE_WITHIN_MS,
+      answerWithinMs: this.#completeMs,
     });
     const xml = document.toString('utf8');
     // S3 sends the status before the parts are put together; what went wrong then comes in the body.

@@ -47,6 +47,11 @@ export interface TimeLimits {
   /** Least bytes that must move in any `throughputWindowMs` while a request or an answer is under way. */
   readonly throughputMinBytes: number;
   readonly throughputWindowMs: number;
+  /**
+   * From the last byte of a request that takes the server long to the last of its answer: putting ten thousand parts
+   * together, in silence or with a blank now and then.
+   */
+  readonly completeMs: number;
 }
 
 export const TIME_LIMITS: TimeLimits = {
@@ -55,6 +60,7 @@ export const TIME_LIMITS: TimeLimits = {
   idleMs: 30_000,
   throughputMinBytes: 64 * 1024,
   throughputWindowMs: 60_000,
+  completeMs: 15 * 60_000,
 };
 
 /** Where an answer's body goes. */

@@ -25,6 +25,7 @@ const LIMITS: TimeLimits = {
   idleMs: 3_000,
   throughputMinBytes: 1_000,
   throughputWindowMs: 20_000,
+  completeMs: 900_000,
 };
 const STUCK_BYTES = 32 * 1024 * 1024;
 
