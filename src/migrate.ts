@@ -31,6 +31,7 @@ import { FailureGroups } from './report/failures.ts';
 import { loadNote } from './report/load-note.ts';
 import { Outages } from './report/outages.ts';
 import { type Progress, startProgress } from './report/progress.ts';
+import { tellStandstills } from './report/standstill.ts';
 import {
   type EarlierWork,
   formatSummary,
@@ -238,6 +239,7 @@ async function run({
     note: () => noteOf(folder, transfer, options),
   });
   const watching = watchOutages(transfer, options, progress);
+  const standstills = tellStandstills(progress);
   folder.warnings.forEach((warning) => progress.message(`s3migrate: warning: ${warning}`));
   signal.addEventListener('abort', () => tellInterrupted(progress, counters));
   const beganMs = performance.now();
@@ -266,6 +268,7 @@ async function run({
     end = endOf({ error, ...ending });
   }
   clearInterval(watching);
+  standstills.stop();
   progress.stop();
   stderr.write(
     formatSummary({

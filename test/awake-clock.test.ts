@@ -1,11 +1,16 @@
 import { expect, it } from 'vitest';
 import { AwakeClock } from '../src/awake-clock.ts';
 
-function clockAt(start: number): { clock: AwakeClock; at: (ms: number) => number } {
+function clockAt(start: number): { at: (ms: number) => number; stills: number[] } {
   let time = start;
-  const clock = new AwakeClock(() => time, 500);
+  const stills: number[] = [];
+  const clock = new AwakeClock({
+    monotonic: () => time,
+    everyMs: 500,
+    onStill: (ms) => stills.push(ms),
+  });
   return {
-    clock,
+    stills,
     at: (ms) => {
       time = ms;
       return clock.now();
@@ -19,10 +24,11 @@ it('passes as the clock below it does while it is asked often enough', () => {
 });
 
 it('takes a stretch in which nobody asked for one interval', () => {
-  const { at } = clockAt(0);
+  const { at, stills } = clockAt(0);
   expect(at(500)).toBe(500);
   expect(at(3_600_500)).toBe(1_000);
   expect(at(3_601_000)).toBe(1_500);
+  expect(stills).toEqual([3_600_000]);
 });
 
 it('passes also where every turn takes too long', () => {

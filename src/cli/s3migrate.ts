@@ -222,7 +222,10 @@ const TIME_FLAGS: readonly Option[] = [
     '--first-byte-timeout <duration>',
     'between the end of a request and the first byte of its answer, 1s to 1h; default: 60s',
   ),
-  flag('--idle-timeout <duration>', 'between two bytes of either direction, 1s to 1h; default: 30s'),
+  flag(
+    '--idle-timeout <duration>',
+    'between two bytes of either direction, 1s to 1h; default: 30s',
+  ),
   flag(
     '--min-throughput <size>',
     'least that a request or an answer under way moves in a minute, 0 to 1GiB; default: 64KiB',

@@ -105,7 +105,8 @@ async function openListing({
       connectionTimeout: limits.connectMs,
       requestTimeout: limits.firstByteMs,
       throwOnRequestTimeout: true,
-      socketTimeout: limits.idleMs,
+      // It counts while the first byte is waited for, too.
+      socketTimeout: Math.max(limits.firstByteMs, limits.idleMs),
       ...(endpoint.tls === undefined
         ? {}
         : {

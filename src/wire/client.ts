@@ -8,7 +8,7 @@
  */
 import { isIPv6 } from 'node:net';
 import { performance } from 'node:perf_hooks';
-import { AwakeClock } from '../awake-clock.ts';
+import { startAwakeClock, type TickingClock } from '../awake-clock.ts';
 import {
   type Answer,
   type BodyReceiver,
@@ -64,7 +64,6 @@ export interface SignedRequest {
 
 /** A kept connection older than this is not trusted with a request: common servers close after 5 s. */
 const MAX_IDLE_MS = 4_000;
-const WATCH_EVERY_MS = 500;
 const NO_HEADERS: readonly Header[] = [];
 /** Differences of the clocks below this are left alone: stores take 15 minutes, and Date counts whole seconds. */
 const SKEW_TOLERANCE_MS = 60_000;
@@ -81,9 +80,8 @@ export class WireClient {
   readonly #authority: string;
   readonly #idle: IdleConnection[] = [];
   readonly #open = new Set<Connection>();
-  readonly #watchdog: NodeJS.Timeout;
   /** No peer is charged with the time that this thread stood still. */
-  readonly #clock = new AwakeClock(() => performance.now(), WATCH_EVERY_MS);
+  readonly #clock: TickingClock;
   #tlsSession: Buffer | undefined;
   #clockOffsetMs = 0;
   #closed = false;
@@ -93,8 +91,7 @@ export class WireClient {
     this.#signer = new Signer(options.credentials, options.region);
     this.#limits = options.limits ?? TIME_LIMITS;
     this.#authority = authority(options.endpoint, options.endpoint.host);
-    this.#watchdog = setInterval(() => this.#watch(), WATCH_EVERY_MS);
-    this.#watchdog.unref();
+    this.#clock = startAwakeClock((now) => this.#watch(now));
   }
 
   /** What the server's clock is ahead of this host's, in ms, as far as it had to be noticed. */
@@ -112,7 +109,7 @@ export class WireClient {
   /** Ends all connections; exchanges under way, and any asked for later, are rejected with `aborted`. */
   close(): void {
     this.#closed = true;
-    clearInterval(this.#watchdog);
+    this.#clock.stop();
     for (const connection of this.#open) connection.abort('the client was closed');
     this.#idle.length = 0;
   }
@@ -190,9 +187,8 @@ export class WireClient {
     return connection;
   }
 
-  #watch(): void {
-    const awake = this.#clock.now();
-    for (const connection of this.#open) connection.watch(awake);
+  #watch(awakeNow: number): void {
+    for (const connection of this.#open) connection.watch(awakeNow);
     // Whether this thread ran or not, its peers have seen them idle.
     const now = performance.now();
     while (this.#idle[0] !== undefined && now - this.#idle[0].since > MAX_IDLE_MS) {
