@@ -218,6 +218,9 @@ function unreachableHint(error: StoreError, flag: Flag): string {
   if (/CERT|SIGNED|ISSUER|LEAF/.test(code)) {
     return `Give the certificate of its authority with ${flag('ca-file')}, or, knowing what it means, ${flag('insecure')}.`;
   }
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') {
+    return `Check the name in ${flag('url')}, and that this host can look names up (getent hosts NAME).`;
+  }
   if (/SSL|EPROTO/.test(code)) return `Check the scheme and the port of ${flag('url')}.`;
   return `Check ${flag('url')}, and that the service runs and can be reached from this host.`;
 }
