@@ -195,7 +195,10 @@ test('T18: a port where nobody listens stops the start, and is told of', async (
   expect([exitCode, stderr]).toEqual([3, expect.stringContaining('connection refused')]);
 });
 
-test('T18: a host name that cannot be looked up for a while costs no object', async () => {
+// An object that was refused again and again waits up to sixteen seconds before its next attempt.
+test('T18: a host name that cannot be looked up for a while costs no object', {
+  timeout: 60_000,
+}, async () => {
   const scene = await given(200);
   const { migration } = scene;
   const names = await ownNames(migration.root);

@@ -4,7 +4,9 @@
 import dns, { type LookupAddress } from 'node:dns';
 import { syncBuiltinESMExports } from 'node:module';
 import { afterEach, expect, it } from 'vitest';
+import { TIME_LIMITS } from '../../src/wire/connection.ts';
 import { lookUpName } from '../../src/wire/name-lookup.ts';
+import { bareGet, connectionTo } from './scripted-server.ts';
 
 type Settle = (error: NodeJS.ErrnoException | null, addresses?: LookupAddress[]) => void;
 
@@ -66,4 +68,15 @@ it('tells everybody of a failure', async () => {
   const waiting = [lookUp('store.test', true), lookUp('store.test', false)];
   asked[0]?.settle(Object.assign(new Error('later'), { code: 'EAI_AGAIN' }));
   for (const one of waiting) await expect(one).rejects.toMatchObject({ code: 'EAI_AGAIN' });
+});
+
+it('leaves the limit on connecting to end one that is never answered, and says what it was', async () => {
+  resolver();
+  const connection = connectionTo({ host: 'store.test', port: 1, tls: undefined });
+  const end = connection.exchange(bareGet(TIME_LIMITS), 0);
+  connection.watch(TIME_LIMITS.connectMs + 1);
+  await expect(end).rejects.toMatchObject({
+    code: 'connect-timeout',
+    message: 'the host name was not looked up within 10 s',
+  });
 });
