@@ -56,8 +56,11 @@ export function startAwakeClock(
   onTick: (now: number) => void = () => {},
   onStill: (ms: number) => void = () => {},
 ): TickingClock {
-  const monotonic = (): number => performance.now();
-  const clock = new AwakeClock({ monotonic, everyMs: ASK_CLOCK_EVERY_MS, onStill });
+  const clock = new AwakeClock({
+    monotonic: () => performance.now(),
+    everyMs: ASK_CLOCK_EVERY_MS,
+    onStill,
+  });
   const timer = setInterval(() => onTick(clock.now()), ASK_CLOCK_EVERY_MS);
   timer.unref();
   return { now: () => clock.now(), stop: () => clearInterval(timer) };

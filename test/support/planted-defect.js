@@ -13,7 +13,7 @@ channel.unref();
 
 function fail() {
   if (kind === 'memory')
-    for (const taken = []; ; ) taken.push(new Array(10_000).fill(taken.length));
+    for (const taken = []; ; ) taken.push(Array.from({ length: 10_000 }, () => taken.length));
   const error = new Error('planted: \x1b[31mno such thing');
   if (kind === 'rejection') void Promise.reject(error);
   else throw error;
