@@ -5,7 +5,7 @@
  */
 
 /** How often a timer asks a clock for the time, in ms. */
-export const ASK_CLOCK_EVERY_MS = 500;
+const ASK_CLOCK_EVERY_MS = 500;
 /** A gap of so many intervals is no mere delay of a timer. */
 const STILL_INTERVALS = 4;
 

@@ -79,6 +79,8 @@ export interface MigrateOptions extends RunInputs {
   readonly startAfter: ObjectKey | undefined;
   /** Stop after so many keys that need a transfer; undefined for all. */
   readonly first: number | undefined;
+  /** Listed keys that the source does not have count against the run: see {@link RunResult.missing}. */
+  readonly failOnMissing: boolean;
   readonly logFolder: string;
   /** Disk that pages finished ahead of a slow one may take, in bytes. */
   readonly aheadLimitBytes: number;
@@ -92,6 +94,8 @@ export interface RunResult {
   readonly error: MigrateError | undefined;
   /** Failed objects recorded in the log folder, of earlier runs too. */
   readonly failed: number;
+  /** Listed keys that the source did not have, of earlier runs too; 0 unless they count against the run. */
+  readonly missing: number;
   /** Every listed key ended in exactly one counted state. Says nothing when the run broke off. */
   readonly conserved: boolean;
 }
@@ -278,6 +282,7 @@ async function run({
       failures: failures.digest(),
       logFolder: options.logFolder,
       unconditional: unconditionalAs(policy),
+      failOnMissing: options.failOnMissing,
       earlier: earlierWork(folder, options.startAfter),
       uploads,
     }),
@@ -286,6 +291,7 @@ async function run({
     end,
     error,
     failed: totals?.failed ?? counters.failed,
+    missing: options.failOnMissing ? (totals ?? counters).skippedDownload : 0,
     conserved: conservation(counters).ok,
   };
 }
@@ -409,7 +415,7 @@ function drained(stream: NodeJS.WriteStream, signal: AbortSignal): Promise<void>
 
 function interruptedAtStart({ reason }: AbortSignal): RunResult {
   const end = { kind: 'interrupted', signal: reason as 'SIGINT' | 'SIGTERM' } as const;
-  return { end, error: undefined, failed: 0, conserved: true };
+  return { end, error: undefined, failed: 0, missing: 0, conserved: true };
 }
 
 /** What makes a run the one it is; only the same continues what a log folder holds. */
@@ -580,7 +586,7 @@ function earlierWork(
 
 /** The same command once more, after a run that had come to its end. */
 async function tellComplete({
-  options: { logFolder },
+  options: { logFolder, failOnMissing },
   surroundings: { stderr, signal },
   stores,
   folder,
@@ -591,12 +597,14 @@ async function tellComplete({
   const end = { kind: 'complete' } as const;
   await settle(folder, stores, signal, () => true);
   const uploads = uploadsLeft(folder, end);
-  const { copied, failed } = await folder.close({ complete: true });
+  const { copied, failed, skippedDownload } = await folder.close({ complete: true });
+  const missing = failOnMissing ? skippedDownload : 0;
+  const notFound = missing > 0 ? `, ${missing} NOT FOUND (--fail-on-missing)` : '';
   stderr.write(
-    `s3migrate: this run is complete already: ${copied} objects copied, ${failed} failed; nothing to do\n` +
+    `s3migrate: this run is complete already: ${copied} objects copied, ${failed} failed${notFound}; nothing to do\n` +
       formatUploadsLeft(uploads, logFolder) +
       `  logs      ${logFolder}\n` +
       '  next      another pass over the same buckets: make new lists, and give a new --log-folder\n',
   );
-  return { end, error: undefined, failed, conserved: true };
+  return { end, error: undefined, failed, missing, conserved: true };
 }

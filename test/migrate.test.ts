@@ -44,6 +44,7 @@ async function givenOptions(): Promise<MigrateOptions> {
     shard: { count: 1, value: 0 },
     startAfter: undefined,
     first: undefined,
+    failOnMissing: false,
     logFolder: join(root, 'logs'),
     aheadLimitBytes: 1,
     toolVersion: '0.0.0',

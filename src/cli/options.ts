@@ -94,6 +94,7 @@ export function migrateOptions(raw: RawOptions, toolVersion: string): MigrateOpt
       raw['first'] === undefined
         ? undefined
         : wholeNumber(raw, 'first', { least: 1, most: Number.MAX_SAFE_INTEGER }),
+    failOnMissing: raw['failOnMissing'] === true,
     logFolder: text(raw, 'log-folder'),
     aheadLimitBytes: size(raw, 'ahead-disk', { least: 1 }),
     toolVersion,

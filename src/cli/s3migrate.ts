@@ -168,7 +168,7 @@ async function migrateCommand(raw: RawOptions, version: string): Promise<ExitCod
   }
 }
 
-function exitCodeAfter({ end, error, failed, conserved }: RunResult): ExitCode {
+function exitCodeAfter({ end, error, failed, missing, conserved }: RunResult): ExitCode {
   switch (end.kind) {
     case 'stopped':
       return error?.exitCode ?? 3;
@@ -176,9 +176,9 @@ function exitCodeAfter({ end, error, failed, conserved }: RunResult): ExitCode {
       return exitCodeOf(end.signal);
     case 'complete':
       if (!conserved) return 3;
-      return failed > 0 ? 1 : 0;
+      return failed + missing > 0 ? 1 : 0;
     case 'first-reached':
-      return failed > 0 ? 1 : 0;
+      return failed + missing > 0 ? 1 : 0;
   }
 }
 
@@ -286,6 +286,7 @@ const MIGRATE_FLAGS: readonly Option[] = [
   flag('--object-lock', 'copy retention and legal hold too'),
   flag('--storage-class <class>', 'storage class of the new objects; keep: as at the source'),
   flag('--require-proof', 'objects of which only the length can be compared fail'),
+  flag('--fail-on-missing', 'listed keys that the source does not have make the exit code 1'),
   flag('--no-skip-detail', 'do not ask whether what is at the destination is the same'),
   flag('--recheck-source', 'after each write, ask whether the source still has the object'),
   flag('--probe-prefix <prefix>', 'below it the destination is probed at each start').default(

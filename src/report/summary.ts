@@ -52,6 +52,8 @@ export interface SummaryInput {
   readonly logFolder: string;
   /** How the writes went without a condition, where they did. */
   readonly unconditional?: 'head' | 'overwrite' | undefined;
+  /** Listed keys that the source does not have make the exit code 1. */
+  readonly failOnMissing: boolean;
   /** Absent when the run began at the first key. */
   readonly earlier?: EarlierWork | undefined;
   /** Absent when there are none. */
@@ -69,7 +71,7 @@ export function formatSummary(input: SummaryInput): string {
     ...unconditionalLines(input.unconditional),
     ...existingLines(input.failures),
     ...lossLines(input.failures),
-    ...skippedDownloadLines(input.failures),
+    ...skippedDownloadLines(input),
     ...failureLines(input),
     ...(input.uploads === undefined ? [] : uploadLines(input.uploads, input.logFolder)),
     `  logs      ${displayText(input.logFolder)}: migrate.log, failed.log, migrate.run.json`,
@@ -78,13 +80,19 @@ export function formatSummary(input: SummaryInput): string {
   return `${lines.join('\n')}\n`;
 }
 
-function headline({ end, counters, elapsedMs }: SummaryInput): string {
+function headline({ end, counters, elapsedMs, failOnMissing }: SummaryInput): string {
   const time = formatDuration(elapsedMs);
   switch (end.kind) {
-    case 'complete':
-      return counters.failed === 0
-        ? `s3migrate: complete in ${time}`
-        : `s3migrate: complete in ${time}, with ${formatCount(counters.failed)} FAILED`;
+    case 'complete': {
+      const { failed, skippedDownload } = counters;
+      const bad: string[] = [];
+      if (failed > 0) bad.push(`${formatCount(failed)} FAILED`);
+      if (failOnMissing && skippedDownload > 0) {
+        bad.push(`${formatCount(skippedDownload)} NOT FOUND`);
+      }
+      const described = bad.length === 0 ? '' : `, with ${bad.join(' and ')}`;
+      return `s3migrate: complete in ${time}${described}`;
+    }
     case 'first-reached':
       return `s3migrate: stopped after the first ${formatCount(end.first)} (--first), in ${time}`;
     case 'interrupted':
@@ -196,11 +204,12 @@ function lossLines({ losses: { objects, kinds } }: FailureDigest): string[] {
   ];
 }
 
-function skippedDownloadLines({ skippedDownloads }: FailureDigest): string[] {
-  const { count, examples } = skippedDownloads;
+function skippedDownloadLines({ failures, failOnMissing }: SummaryInput): string[] {
+  const { count, examples } = failures.skippedDownloads;
   if (count === 0) return [];
+  const counts = failOnMissing ? ' (--fail-on-missing)' : '';
   return [
-    `  NOT FOUND ${counted(count, 'listed object')} not in the source (404), not copied: deleted since the list was made?`,
+    `  NOT FOUND ${counted(count, 'listed object')} not in the source (404), not copied: deleted since the list was made?${counts}`,
     ...examples.map((key) => `      ${displayKey(key)}`),
     ...moreLines(count - examples.length),
   ];

@@ -451,6 +451,11 @@ function isHtml(head: ResponseHead): boolean {
   return head.headers.get('content-type')?.startsWith('text/html') === true;
 }
 
+/** Whether there is any header that only S3 stores send; Google's has names of its own. */
+function isOfS3({ headers }: ResponseHead): boolean {
+  return [...headers.keys()].some((name) => /^x-(?:amz|goog)-/.test(name));
+}
+
 /** Nearly every GET has the very same ones, which the signature then need not look at again. */
 function headersOfGet(
   range: ByteRange | undefined,
@@ -464,15 +469,16 @@ function headersOfGet(
 }
 
 function wholeObject(head: ResponseHead): ObjectHead {
+  if (head.status === 206) {
+    throw notS3(head, 'wrong-range', 'GET of a whole object was answered with a part of it');
+  }
+  if (head.status !== 200) {
+    throw notS3(head, 'not-s3', `GET was answered with status ${head.status}`);
+  }
   const bytes = parseLength(head.headers.get('content-length') ?? '');
   // Without a length nothing tells a whole body from one that was cut.
-  if (head.status !== 200 || bytes === undefined) {
-    throw notS3(
-      head,
-      'no-length',
-      `GET was answered with status ${head.status} and no Content-Length`,
-    );
-  }
+  if (bytes === undefined)
+    throw notS3(head, 'no-length', 'the answer to GET has no Content-Length');
   return objectHead(head, bytes);
 }
 
@@ -501,6 +507,10 @@ function objectHead(head: ResponseHead, bytes: number): ObjectHead {
   }
   const bare = unquoted(etag ?? '');
   const parts = MD5_OF_PARTS.exec(bare)?.[1];
+  // A proxy's own page may have an ETag as well, but none that the content can be held against.
+  if (parts === undefined && !MD5_HEX.test(bare) && isHtml(head) && !isOfS3(head)) {
+    throw notS3(head, 'not-s3', 'the answer is a web page, not an object');
+  }
   const properties = propertiesOf(head.headers);
   return {
     bytes,
@@ -660,6 +670,9 @@ function refusalKind(status: number, code: string, fromS3: boolean): StoreErrorK
       return 'denied';
     case 404:
       return 'not-found';
+    // Of a proxy: S3 says 400 and RequestTimeout.
+    case 408:
+      return 'network';
     case 409:
       return 'conflict';
     case 412:

@@ -15,7 +15,6 @@ import {
   type ObjectHead,
   type PutResult,
   type Receiving,
-  StoreError,
 } from '../s3/object-store.ts';
 import { aliasProblem } from '../s3/probe/key-rules.ts';
 import type { CollectedBody } from '../wire/collected-body.ts';
@@ -35,11 +34,19 @@ import { CopyThrough, digestOfSource, type ReadDigest } from './copy-through.ts'
 import { base64ToHex, digestOf, md5Base64 } from './digest.ts';
 import { headIfThere, lookOnceMore, outcomeOfFound, resolveExisting } from './existing-object.ts';
 import { waitForRetry } from './insist.ts';
-import { isBetterWhole, noProof, type Proof, tellsMd5s, toldDigest } from './object-proof.ts';
+import {
+  isBetterWhole,
+  noProof,
+  type Proof,
+  tellsMd5s,
+  tellsOnlyLength,
+  toldDigest,
+} from './object-proof.ts';
 import { MIN_PART_BYTES } from './part-plan.ts';
 import { recheckSource } from './recheck-source.ts';
 import { withdraw } from './remove-own.ts';
 import { isPassing } from './retry.ts';
+import { confirmBytes, confirmLength, cutShort } from './second-look.ts';
 import { keepsParts } from './source-layout.ts';
 import { at, isWithdrawn, TransferError, wrongEtag } from './transfer-error.ts';
 
@@ -248,6 +255,10 @@ async function attemptCopy(
     if (collected === undefined) return { kind: 'large', key, object };
     countDownload(state, context);
     counters.downloadedBytes += collected.length;
+    // An ETag that was found to be no MD5 was held against HEAD then.
+    if (!state.etagIsNoMd5 && tellsOnlyLength(object, context, state)) {
+      await confirmLength(key, object, context);
+    }
     const write = writeCollected(key, { object, headers, body: collected }, context, state);
     return await outcomeOfPut(key, object, write, context, state);
   } finally {
@@ -366,35 +377,25 @@ function md5HexOf({ algorithm, base64 }: ContentDigest): string | undefined {
 
 /**
  * The destination found other bytes than the source's ETag tells of. Either they changed on the way, or
- * this ETag is no MD5: the same bytes read twice decide for the latter, unless they are not all of them.
+ * this ETag is no MD5: the same bytes read twice, and once more in another way, decide for the latter.
  */
 async function suspectEtag(
   key: ObjectKey,
   actual: ReadDigest,
   object: ObjectHead,
-  { source, learnt }: CopyContext,
+  context: CopyContext,
   state: CopyState,
 ): Promise<void> {
+  const { learnt } = context;
   if (actual.md5 === object.etag.toLowerCase()) return;
   const again = state.refusedMd5 === actual.md5;
   state.refusedMd5 = actual.md5;
   if (!again) return;
-  const { bytes } = await at('source', source.head(key));
+  const { bytes } = await at('source', context.source.head(key));
   if (bytes !== actual.bytes) throw cutShort(actual.bytes, bytes);
+  if (!(await confirmBytes(key, object, actual, context))) return;
   state.etagIsNoMd5 = true;
   if (learnt.sourceEtags === 'untried') learnt.sourceEtags = 'other';
-}
-
-function cutShort(read: number, bytes: number): TransferError {
-  return new TransferError(
-    'source',
-    new StoreError(`GET gave ${read} bytes of an object of ${bytes}`, {
-      kind: 'not-s3',
-      code: 'source-truncated',
-      status: 200,
-      mayHaveLanded: false,
-    }),
-  );
 }
 
 /** Some answers mean that no object can be copied: going on would only fill failed.log. */

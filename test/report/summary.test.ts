@@ -24,6 +24,7 @@ const CLEAN: SummaryInput = {
   elapsedMs: 100_000,
   failures: new FailureGroups().digest(),
   logFolder: 'logs',
+  failOnMissing: false,
 };
 
 /** The summary as lines, to be compared with an indented literal. */

@@ -363,10 +363,10 @@ export class FaultRule {
   }
 
   /** Any other change of the answer. */
-  alter(change: (answer: Answer) => Answer): this {
-    return this.#add(async (_, next) => {
+  alter(change: (answer: Answer, exchange: Exchange) => Answer): this {
+    return this.#add(async (exchange, next) => {
       const answer = await next();
-      return answer === undefined ? undefined : change(answer);
+      return answer === undefined ? undefined : change(answer, exchange);
     });
   }
 
@@ -395,7 +395,7 @@ export class FaultRule {
 
   /** The right Content-Length, so much of the body, then the end of the connection. */
   truncateAt(bytes: number, ending: Ending = 'close'): this {
-    return this.#deliver(async (exchange, answer) => {
+    return this.deliver(async (exchange, answer) => {
       await sendStart(exchange, answer, bytes);
       end(exchange, ending);
     });
@@ -403,12 +403,12 @@ export class FaultRule {
 
   /** The right Content-Length, so much of the body, then nothing for ever. */
   stallAt(bytes: number): this {
-    return this.#deliver((exchange, answer) => sendStart(exchange, answer, bytes));
+    return this.deliver((exchange, answer) => sendStart(exchange, answer, bytes));
   }
 
   /** A few bytes at a time. */
   trickle({ bytes, everyMs }: { bytes: number; everyMs: number }): this {
-    return this.#deliver(async ({ response }, { status, headers, body }) => {
+    return this.deliver(async ({ response }, { status, headers, body }) => {
       response.writeHead(status, { ...headers, 'content-length': String(body.length) });
       for (let at = 0; at < body.length && !response.destroyed; at += bytes) {
         response.write(body.subarray(at, at + bytes));
@@ -420,7 +420,7 @@ export class FaultRule {
 
   /** The head at once, then a blank now and then for so long, then the body; as S3 answers CompleteMultipartUpload. */
   blanksFirst({ forMs, everyMs }: { forMs: number; everyMs: number }): this {
-    return this.#deliver(async ({ response }, { status, headers, body }) => {
+    return this.deliver(async ({ response }, { status, headers, body }) => {
       const { 'content-length': _, ...others } = headers;
       response.writeHead(status, others);
       for (let left = forMs; left > 0 && !response.destroyed; left -= everyMs) {
@@ -433,7 +433,7 @@ export class FaultRule {
 
   /** No Content-Length: chunked, or up to the end of the connection. */
   withoutLength(framing: 'chunked' | 'until-close' = 'chunked'): this {
-    return this.#deliver(({ response }, { status, headers, body }) => {
+    return this.deliver(({ response }, { status, headers, body }) => {
       if (framing === 'until-close') {
         response.useChunkedEncodingByDefault = false;
         response.shouldKeepAlive = false;
@@ -445,13 +445,14 @@ export class FaultRule {
 
   /** The whole body under another Content-Length. */
   declareLength(bytes: number): this {
-    return this.#deliver(({ response }, { status, headers, body }) => {
+    return this.deliver(({ response }, { status, headers, body }) => {
       response.writeHead(status, { ...headers, 'content-length': String(bytes) });
       response.end(body);
     });
   }
 
-  #deliver(send: (exchange: Exchange, answer: Answer) => void | Promise<void>): this {
+  /** Runs the operation and leaves it to `send` how its answer goes out, byte for byte if need be. */
+  deliver(send: (exchange: Exchange, answer: Answer) => void | Promise<void>): this {
     return this.#add(async (exchange, next) => {
       const answer = await next();
       if (answer !== undefined) await send(exchange, answer);
