@@ -168,7 +168,8 @@ export interface UploadJournal {
    * @throws MigrateError when it cannot be noted: then nothing is to be created
    */
   intend(key: ObjectKey): Promise<number>;
-  created(number: number, uploadId: string): void;
+  /** Before anything is sent to the upload. Resolves, and throws, as `intend`. */
+  created(number: number, uploadId: string): Promise<void>;
   /**
    * Before the first part is sent. Resolves when a power loss could not undo the note any more.
    *

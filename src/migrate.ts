@@ -12,6 +12,7 @@ import {
   type JournalledUpload,
   newCounters,
   type PlanPage,
+  type Side,
   type UploadJournal,
 } from './domain.ts';
 import { MigrateError, messageOf } from './errors.ts';
@@ -47,10 +48,12 @@ import {
   type Surroundings,
   stopping,
 } from './run-inputs.ts';
-import { type OpenBuckets, openBuckets } from './s3/open-store.ts';
+import { credentialsToCheck } from './s3/credentials.ts';
+import { flagOf, type OpenBuckets, openBuckets } from './s3/open-store.ts';
 import { type ConditionalWrite, WireObjectStore } from './s3/wire-object-store.ts';
 import type { CopyPolicy } from './transfer/copy-policy.ts';
 import type { Crew, CrewEvents } from './transfer/crew.ts';
+import type { FailureLimits, WatchedSide } from './transfer/failure-watch.ts';
 import { LocalCrew } from './transfer/local-crew.ts';
 import { retryPolicy } from './transfer/retry.ts';
 import { settleUploads } from './transfer/settle-uploads.ts';
@@ -81,6 +84,8 @@ export interface MigrateOptions extends RunInputs {
   readonly first: number | undefined;
   /** Listed keys that the source does not have count against the run: see {@link RunResult.missing}. */
   readonly failOnMissing: boolean;
+  /** Stop once so many objects have failed in this run; undefined for never. */
+  readonly maxFailures: number | undefined;
   readonly logFolder: string;
   /** Disk that pages finished ahead of a slow one may take, in bytes. */
   readonly aheadLimitBytes: number;
@@ -141,14 +146,15 @@ export async function migrate(
 
 /** The caller closes the new destination. */
 function withoutCondition(
-  { source, settled }: OpenBuckets,
+  { source, settled, keyrings }: OpenBuckets,
   unconditional: readonly ConditionalWrite[],
 ): OpenBuckets {
   const destination = { ...settled.destination, unconditional };
   return {
     source,
-    destination: new WireObjectStore(destination),
+    destination: new WireObjectStore(destination, keyrings.destination),
     settled: { source: settled.source, destination },
+    keyrings,
   };
 }
 
@@ -229,6 +235,7 @@ async function run({
   const transfer = new Transfer({
     counters,
     threads: options.threads,
+    failures: failureLimits(options, stores, folder),
     signal: stop,
     warn: (message) => progress.message(`s3migrate: warning: ${message}`),
     crew: (events) =>
@@ -244,6 +251,9 @@ async function run({
   });
   const watching = watchOutages(transfer, options, progress);
   const standstills = tellStandstills(progress);
+  for (const [side, keyring] of Object.entries(stores.keyrings)) {
+    if (keyring !== undefined) keyring.onTrouble = toldOnce(side, progress);
+  }
   folder.warnings.forEach((warning) => progress.message(`s3migrate: warning: ${warning}`));
   signal.addEventListener('abort', () => tellInterrupted(progress, counters));
   const beganMs = performance.now();
@@ -335,6 +345,38 @@ function uploadsLeft({ uploads }: RunFolder, end: RunEnd): UploadsLeft {
     else left.left++;
   }
   return left;
+}
+
+function failureLimits(
+  options: MigrateOptions,
+  stores: OpenBuckets,
+  folder: RunFolder,
+): FailureLimits {
+  const watched = (side: Side): WatchedSide => {
+    const { flagPrefix, credentials } = options[side];
+    return {
+      name: `${side} ${displayText(stores[side].name)}`,
+      toCheck: credentialsToCheck(credentials, flagOf(flagPrefix)),
+      headBucket: () => stores[side].headBucket(),
+    };
+  };
+  return {
+    sides: { source: watched('source'), destination: watched('destination') },
+    maxFailures: options.maxFailures,
+    hasWorked: folder.earlier.copied > 0,
+  };
+}
+
+/** New credentials are asked for again and again while the old ones still hold. */
+function toldOnce(side: string, progress: Progress): (reason: unknown) => void {
+  const told = new Set<string>();
+  return (reason) => {
+    const message = messageOf(reason);
+    if (!told.has(message)) {
+      progress.message(`s3migrate: warning: ${side}: ${message}; those in use hold for now`);
+    }
+    told.add(message);
+  };
 }
 
 /**
@@ -495,7 +537,10 @@ function crewOf(
   const { multipartThresholdBytes, partBytes } = options;
   const sizes = { threads, threadsMin, memoryBytes, multipartThresholdBytes, partBytes };
   const work = { counters, uploads, policy, maxOutageMs, ...sizes };
-  if (cores > 1) return new ThreadCrew({ ...work, ...stores.settled, cores }, events);
+  if (cores > 1) {
+    const { settled, keyrings } = stores;
+    return new ThreadCrew({ ...work, ...settled, keyrings, cores }, events);
+  }
   const { source, destination } = stores;
   const retry = retryPolicy(signal);
   return new LocalCrew({ ...work, source, destination, retry, now: Date.now }, events);

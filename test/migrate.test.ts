@@ -45,6 +45,7 @@ async function givenOptions(): Promise<MigrateOptions> {
     startAfter: undefined,
     first: undefined,
     failOnMissing: false,
+    maxFailures: undefined,
     logFolder: join(root, 'logs'),
     aheadLimitBytes: 1,
     toolVersion: '0.0.0',

@@ -12,7 +12,7 @@ import { openUploadsFolder, type UploadsFolder } from '../record/uploads-folder.
 import { urlOf } from '../run-inputs.ts';
 import { type ObjectStore, StoreError } from '../s3/object-store.ts';
 import { type BucketAddress, openBucket } from '../s3/open-store.ts';
-import { insist } from '../transfer/insist.ts';
+import { insist, type RetryContext } from '../transfer/insist.ts';
 import { retryPolicy } from '../transfer/retry.ts';
 import { at, TransferError } from '../transfer/transfer-error.ts';
 import { unnamedUploads } from '../transfer/unnamed-uploads.ts';
@@ -92,7 +92,7 @@ interface Found {
 class Cleanup {
   readonly counts = { open: 0, unnamed: 0, aborted: 0, failed: 0 };
   readonly #options: CleanupOptions;
-  readonly #retrying: Parameters<typeof insist>[1];
+  readonly #retrying: RetryContext;
 
   constructor(options: CleanupOptions) {
     this.#options = options;
@@ -133,7 +133,7 @@ class Cleanup {
   async #lookForUnnamed(intent: JournalledUpload, named: Set<string>): Promise<void> {
     const { store, folder, task } = this.#options;
     const { key, number } = intent;
-    const listing = await this.#ask(() => store.listUploads(key));
+    const listing = await this.#ask(key, () => store.listUploads(key));
     let left = 0;
     for (const { uploadId, initiatedAt } of unnamedUploads({
       intent,
@@ -158,15 +158,15 @@ class Cleanup {
     uploadId: string,
   ): Promise<Pick<Found, 'parts' | 'bytes'> | undefined> {
     const { store } = this.#options;
-    const parts = await this.#ask(() => store.listParts(key, uploadId).catch(goneIsNothing));
+    const parts = await this.#ask(key, () => store.listParts(key, uploadId).catch(goneIsNothing));
     if (parts === undefined) return undefined;
     return { parts: parts.length, bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0) };
   }
 
   /** @throws MigrateError (3) when the store does not tell */
-  async #ask<T>(question: () => Promise<T>): Promise<T> {
+  async #ask<T>(key: ObjectKey, question: () => Promise<T>): Promise<T> {
     try {
-      return await insist(() => at('destination', question()), this.#retrying);
+      return await insist(key, () => at('destination', question()), this.#retrying);
     } catch (error) {
       if (!(error instanceof TransferError)) throw error;
       throw new MigrateError(
@@ -186,7 +186,7 @@ class Cleanup {
     const { key, uploadId } = found;
     try {
       const abort = (): Promise<void> => store.abortMultipartUpload(key, uploadId);
-      await insist(() => at('destination', abort()), this.#retrying);
+      await insist(key, () => at('destination', abort()), this.#retrying);
       this.counts.aborted++;
       this.#show(found, 'aborted');
       return true;

@@ -14,7 +14,13 @@ import { tellDefect } from './defect.ts';
 import { settleEnvironment } from './environment.ts';
 import { warnOfInsecure } from './insecure.ts';
 import { withinOpenFiles } from './open-files.ts';
-import { environmentName, migrateOptions, type RawOptions, usageError } from './options.ts';
+import {
+  environmentName,
+  GIVEN_KEYS,
+  migrateOptions,
+  type RawOptions,
+  usageError,
+} from './options.ts';
 import { exitCodeOf, watchSignals } from './signals.ts';
 import { withDoubleDashes } from './single-dash.ts';
 
@@ -192,12 +198,14 @@ const MANDATORY = '; mandatory';
 
 /** The flags of one side's bucket; the same meanings under two prefixes. */
 function sideFlags(prefix: 'src' | 'dest', side: string, need: typeof MANDATORY | ''): Option[] {
+  const needWithout = need === '' ? '' : `${need} without --${prefix}-credentials`;
   return [
     flag(`--${prefix}-url <url>`, `URL of the ${side} S3 endpoint${need}`),
     flag(`--${prefix}-bucket <name>`, `name of the ${side} bucket${need}`),
-    flag(`--${prefix}-key <key>`, `access key for the ${side} bucket${need}`),
-    flag(`--${prefix}-secret <secret>`, `secret key for the ${side} bucket${need}`),
+    flag(`--${prefix}-key <key>`, `access key for the ${side} bucket${needWithout}`),
+    flag(`--${prefix}-secret <secret>`, `secret key for the ${side} bucket${needWithout}`),
     flag(`--${prefix}-session-token <token>`, `session token of temporary ${side} credentials`),
+    credentialsFlag(`--${prefix}-credentials`, `--${prefix}-`),
     flag(
       `--${prefix}-region <region>`,
       `region of the ${side}; default: told by the host name or the bucket, else us-east-1`,
@@ -209,6 +217,14 @@ function sideFlags(prefix: 'src' | 'dest', side: string, need: typeof MANDATORY 
     flag(`--${prefix}-ca-file <file>`, `PEM certificates to trust for the ${side}`),
     flag(`--${prefix}-insecure`, `do not verify the certificate of the ${side}`),
   ];
+}
+
+/** @param name - of it; and the dashes and prefix of the flags that it may take the place of */
+function credentialsFlag(name: string, prefix: string): Option {
+  return flag(
+    `${name} <from>`,
+    `keys: those of ${prefix}key; aws, profile=NAME, file=PATH: from there, and renewed`,
+  ).default(GIVEN_KEYS);
 }
 
 function listsFlag(prefix: 'src' | 'dest', side: string, need: string): Option {
@@ -292,6 +308,7 @@ const MIGRATE_FLAGS: readonly Option[] = [
   flag('--probe-prefix <prefix>', 'below it the destination is probed at each start').default(
     DEFAULT_PROBE_PREFIX,
   ),
+  flag('--max-failures <number>', 'stop when so many objects have failed in this run'),
   flag('--memory <size>', 'object content held in memory at once; default: 64MiB a core'),
   flag(
     '--ahead-disk <size>',
@@ -301,12 +318,14 @@ const MIGRATE_FLAGS: readonly Option[] = [
 
 /** Of the commands for one bucket. */
 function bucketFlags(need: typeof MANDATORY | ''): Option[] {
+  const needWithout = need === '' ? '' : `${need} without --credentials`;
   return [
     flag('--url <url>', `URL of the S3 endpoint${need}`),
     flag('--bucket <name>', `name of the bucket${need}`),
-    flag('--key <key>', `access key${need}`),
-    flag('--secret <secret>', `secret key${need}`),
+    flag('--key <key>', `access key${needWithout}`),
+    flag('--secret <secret>', `secret key${needWithout}`),
     flag('--session-token <token>', 'session token of temporary credentials'),
+    credentialsFlag('--credentials', '--'),
     flag('--region <region>', 'default: told by the host name or the bucket, else us-east-1'),
     flag('--addressing <style>', 'path or virtual; default: virtual for AWS, path otherwise'),
     flag('--ca-file <file>', 'PEM certificates to trust'),

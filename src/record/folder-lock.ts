@@ -80,11 +80,17 @@ async function tryToLock(
 ): Promise<{ owner: Owner; holds: boolean } | undefined> {
   const path = join(folder, LOCK_FILE);
   const mine = `${ANNOUNCED}${owner.id}`;
-  await announce(join(folder, mine), owner);
+  let announced = false;
+  // Who has just got the lock may have taken it for one that a kill left unfinished.
+  while (!announced) announced = await announce(join(folder, mine), owner);
   try {
     const dead: string[] = [];
     for (const name of await readdir(folder)) {
-      if (!name.startsWith(ANNOUNCED) || name.endsWith(PART) || name === mine) continue;
+      if (!name.startsWith(ANNOUNCED) || name === mine) continue;
+      if (name.endsWith(PART)) {
+        dead.push(name);
+        continue;
+      }
       const other = await readOwner(join(folder, name));
       if (other === undefined) continue;
       if (await mayLive(other)) return { owner: other, holds: false };
@@ -101,7 +107,8 @@ async function tryToLock(
   }
 }
 
-async function announce(path: string, owner: Owner): Promise<void> {
+/** @returns false when it was removed before it was finished */
+async function announce(path: string, owner: Owner): Promise<boolean> {
   const part = `${path}${PART}`;
   try {
     const { O_WRONLY, O_CREAT, O_EXCL } = constants;
@@ -115,7 +122,9 @@ async function announce(path: string, owner: Owner): Promise<void> {
       await file.close();
     }
     await rename(part, path);
+    return true;
   } catch (error) {
+    if (errorCode(error) === 'ENOENT') return false;
     await rm(part, { force: true }).catch(() => {});
     throw error instanceof MigrateError ? error : cannotOpen(path, error);
   }

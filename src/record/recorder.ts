@@ -307,8 +307,9 @@ export class Recorder implements RunFolder {
       await this.#failedLog.refuseUnlessInPlace();
       if (this.state !== 'complete') {
         await this.#writeCheckpoint(complete ? 'complete' : 'stopped');
-        if (complete) await this.#removeAheadDirectory();
       }
+      // Also of a run that was killed after its last checkpoint.
+      if (complete) await this.#removeAheadDirectory();
       return this.#recorded;
     } finally {
       await this.#uploads.close();

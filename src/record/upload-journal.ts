@@ -120,9 +120,10 @@ export class FileUploadJournal implements UploadJournal {
     return number;
   }
 
-  created(number: number, uploadId: string): void {
+  async created(number: number, uploadId: string): Promise<void> {
     const key = this.#entries.get(number)?.key;
     if (key !== undefined) this.#note(number, { kind: 'created', key, uploadId });
+    await this.#written({ onDisk: false });
   }
 
   async begin(number: number, plan: UploadPlan): Promise<void> {

@@ -7,6 +7,8 @@ import { MigrateError, messageOf } from '../errors.ts';
 import { displayKey, displayText, keyFromText, type ObjectKey } from '../object-key.ts';
 import { type Endpoint, TIME_LIMITS, type TimeLimits } from '../wire/connection.ts';
 import type { Credentials } from '../wire/signature.ts';
+import type { Keyring } from './keyring.ts';
+import { mayBeOutdated } from './side-refusals.ts';
 import type { Addressing } from './wire-object-store.ts';
 
 export interface ListedObject {
@@ -22,6 +24,8 @@ export interface ListingOptions {
   readonly bucket: string;
   readonly region: string;
   readonly credentials: Credentials;
+  /** Where the credentials are renewed: those above are then not used. */
+  readonly keyring?: Keyring | undefined;
   readonly addressing: Addressing;
   /** Only keys that begin with it. */
   readonly prefix: ObjectKey;
@@ -79,6 +83,7 @@ async function openListing({
   bucket,
   region,
   credentials,
+  keyring,
   addressing,
   prefix,
   signal,
@@ -96,11 +101,11 @@ async function openListing({
     forcePathStyle: addressing === 'path',
     followRegionRedirects: false,
     maxAttempts: MAX_ATTEMPTS,
-    credentials: {
-      accessKeyId: credentials.accessKey,
-      secretAccessKey: credentials.secret,
-      ...(credentials.sessionToken === undefined ? {} : { sessionToken: credentials.sessionToken }),
-    },
+    credentials:
+      keyring === undefined
+        ? sdkIdentity(credentials)
+        : // With an expiration the SDK asks for them before each request.
+          () => Promise.resolve({ ...sdkIdentity(keyring.current), expiration: new Date() }),
     requestHandler: {
       connectionTimeout: limits.connectMs,
       requestTimeout: limits.firstByteMs,
@@ -119,20 +124,24 @@ async function openListing({
     },
   });
   const prefixText = Buffer.from(prefix, 'latin1').toString('utf8');
-  const fetchPage = async (token: string | undefined): Promise<ListObjectsV2CommandOutput> => {
+  const send = (
+    token: string | undefined,
+    abortSignal: AbortSignal,
+  ): Promise<ListObjectsV2CommandOutput> =>
+    client.send(
+      new ListObjectsV2Command({
+        Bucket: bucket,
+        EncodingType: 'url',
+        ...(prefixText === '' ? {} : { Prefix: prefixText }),
+        ...(token === undefined ? {} : { ContinuationToken: token }),
+      }),
+      { abortSignal },
+    );
+  const sendInTime = async (token: string | undefined): Promise<ListObjectsV2CommandOutput> => {
     const late = new AbortController();
     const timer = setTimeout(() => late.abort(), pageWithinMs);
     try {
-      const page = client.send(
-        new ListObjectsV2Command({
-          Bucket: bucket,
-          EncodingType: 'url',
-          ...(prefixText === '' ? {} : { Prefix: prefixText }),
-          ...(token === undefined ? {} : { ContinuationToken: token }),
-        }),
-        { abortSignal: AbortSignal.any([signal, late.signal]) },
-      );
-      return await page;
+      return await send(token, AbortSignal.any([signal, late.signal]));
     } catch (error) {
       if (!late.signal.aborted) throw error;
       throw new Error(`a page of the listing was not there within ${pageWithinMs / 1000} s`, {
@@ -142,7 +151,29 @@ async function openListing({
       clearTimeout(timer);
     }
   };
+  const fetchPage = async (token: string | undefined): Promise<ListObjectsV2CommandOutput> => {
+    const current = keyring?.current;
+    try {
+      return await sendInTime(token);
+    } catch (error) {
+      if (keyring === undefined || current === undefined || !isOutdated(error)) throw error;
+      if ((await keyring.renew(current)) === undefined) throw error;
+      return sendInTime(token);
+    }
+  };
   return { client, fetchPage };
+}
+
+function sdkIdentity({ accessKey, secret, sessionToken }: Credentials) {
+  const identity = { accessKeyId: accessKey, secretAccessKey: secret };
+  return sessionToken === undefined ? identity : { ...identity, sessionToken };
+}
+
+function isOutdated(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const { $metadata } = error as { $metadata?: { httpStatusCode?: number } };
+  const status = $metadata?.httpStatusCode ?? 0;
+  return mayBeOutdated({ code: error.name, status, message: error.message });
 }
 
 function objectsOf(answer: ListObjectsV2CommandOutput): ListedObject[] {

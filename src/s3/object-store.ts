@@ -4,7 +4,7 @@
  * - Keys are byte strings and reach the store byte for byte.
  * - Bodies are whole buffers, or a {@link Passage} that ties a GET of one store to a PUT of another: there is
  *   no stream to be left hanging, and a copy that breaks off begins again with a new GET.
- * - Nothing is retried here. A failure is a {@link StoreError} that says what may be done about it,
+ * - Nothing is retried here, but what was refused for credentials that have been renewed since. A failure is a {@link StoreError} that says what may be done about it,
  *   and whether the request may have been carried out all the same.
  * - Every write carries a digest which the store checks before it keeps anything; a write that is cut in
  *   the middle ends with a connection reset.
@@ -36,7 +36,9 @@ export type StoreErrorKind =
   | 'throttled'
   /** Another 5xx. */
   | 'unavailable'
-  /** 401, 403. */
+  /** 507 and the like: there is no room for what was sent. */
+  | 'full'
+  /** 401, 403, and credentials that have expired. */
   | 'denied'
   /** 501, or 304 to a write: the store does not know this operation or header. */
   | 'not-implemented'
@@ -59,7 +61,10 @@ export interface StoreErrorOptions {
   readonly status: number;
   /** Whether the request may have been carried out although it failed. */
   readonly mayHaveLanded: boolean;
-  /** Whether a kept connection had been closed by its peer: to be repeated at once, on a fresh one. */
+  /**
+   * Whether it says nothing about the request, which is to be repeated at once: a kept connection had been
+   * closed by its peer, or the credentials have been renewed since.
+   */
   readonly stale?: boolean;
   /** From Retry-After, in ms, not capped. */
   readonly retryAfterMs?: number | undefined;

@@ -17,6 +17,7 @@ import { encodePath } from '../wire/percent-encoding.ts';
 import { parseLength, type ResponseHead, type ResponseHeaders } from '../wire/response-head.ts';
 import type { Credentials, Header } from '../wire/signature.ts';
 import { WireError } from '../wire/wire-error.ts';
+import type { Keyring } from './keyring.ts';
 import { metadataOf, propertiesOf } from './metadata.ts';
 import type {
   ByteRange,
@@ -42,6 +43,7 @@ import type {
   UploadListing,
 } from './object-store.ts';
 import { StoreError, type StoreErrorKind } from './object-store.ts';
+import { mayBeOutdated, sideRefusal } from './side-refusals.ts';
 import { parseTagging, type Tags } from './tagging.ts';
 import {
   MAX_LISTING_BYTES,
@@ -96,16 +98,25 @@ export class WireObjectStore implements ObjectStore {
   readonly #root: string;
   readonly #condition: Readonly<Record<ConditionalWrite, readonly Header[]>>;
   readonly #completeMs: number;
+  readonly #keyring: Keyring | undefined;
+  #credentials: Credentials;
 
-  constructor({
-    endpoint,
-    bucket,
-    region,
-    credentials,
-    addressing,
-    unconditional = [],
-    limits = TIME_LIMITS,
-  }: WireObjectStoreOptions) {
+  /** @param keyring - where the credentials are renewed: those of the options are then not used */
+  constructor(
+    {
+      endpoint,
+      bucket,
+      region,
+      credentials: given,
+      addressing,
+      unconditional = [],
+      limits = TIME_LIMITS,
+    }: WireObjectStoreOptions,
+    keyring?: Keyring,
+  ) {
+    const credentials = keyring?.current ?? given;
+    this.#keyring = keyring;
+    this.#credentials = credentials;
     const conditionOf = (write: ConditionalWrite): readonly Header[] =>
       unconditional.includes(write) ? [] : [CREATE_ONLY];
     this.#condition = {
@@ -361,6 +372,7 @@ export class WireObjectStore implements ObjectStore {
 
   async send({ method, key, query, headers, body }: StoreRequest): Promise<StoreAnswer> {
     const path = key === '' ? this.#bucketPath() : this.#path(key);
+    this.#takeCredentials();
     const answer = await this.#client
       .exchange({
         method,
@@ -392,9 +404,21 @@ export class WireObjectStore implements ObjectStore {
     return `${this.#root}/${encodePath(key)}`;
   }
 
-  /** One exchange whose answer has a 2xx status, or a StoreError. */
-  #call(request: CallRequest): Promise<Answer> {
+  /** Signs with those of now from here on. */
+  #takeCredentials(): Credentials {
+    const current = this.#keyring?.current ?? this.#credentials;
+    if (current !== this.#credentials) this.#client.useCredentials(current);
+    this.#credentials = current;
+    return current;
+  }
+
+  /**
+   * One exchange whose answer has a 2xx status, or a StoreError. It is repeated once when its credentials turn
+   * out to have been replaced.
+   */
+  #call(request: CallRequest, turn: 'first' | 'repeated' = 'first'): Promise<Answer> {
     const receive = request.receive ?? collectDocument;
+    const credentials = this.#takeCredentials();
     return this.#client
       .exchange({
         method: request.method,
@@ -411,12 +435,28 @@ export class WireObjectStore implements ObjectStore {
       .then(
         (answer) => {
           if (isSuccess(answer.head)) return answer;
-          throw refusal(answer.head, answer.body.toString('utf8'), false);
+          const refused = refusal(answer.head, answer.body.toString('utf8'), false);
+          if (this.#keyring === undefined || !mayBeOutdated(refused)) throw refused;
+          if (turn === 'repeated') throw untilRenewed(refused);
+          return this.#repeat(request, refused, credentials);
         },
         (error: unknown) => {
           throw storeErrorOf(error, request.method);
         },
       );
+  }
+
+  /** @throws MigrateError when the provider of the credentials fails */
+  async #repeat(
+    request: CallRequest,
+    refused: StoreError,
+    credentials: Credentials,
+  ): Promise<Answer> {
+    const renewed = await this.#keyring?.renew(credentials);
+    if (renewed === undefined) throw untilRenewed(refused);
+    // What has passed through cannot be sent again.
+    if (request.body instanceof Passage) throw renewedMeanwhile(refused);
+    return this.#call(request, 'repeated');
   }
 }
 
@@ -622,9 +662,13 @@ function refusal(head: ResponseHead, xml: string, mayHaveLanded: boolean): Store
   const code = (isS3Error ? elementText(xml, 'Code') : undefined) ?? `HTTP ${head.status}`;
   const text = isS3Error ? elementText(xml, 'Message') : undefined;
   // The answer to HEAD has no body: its type alone tells a web page.
-  const kind = refusalKind(head.status, code, isS3Error || (xml === '' && !isHtml(head)));
-  return new StoreError(text === undefined || text === '' ? `status ${head.status}` : text, {
-    kind,
+  const message = text === undefined || text === '' ? `status ${head.status}` : text;
+  const about = sideRefusal({ code, status: head.status, message });
+  return new StoreError(message, {
+    kind:
+      about === 'full' || about === 'expired'
+        ? KINDS_OF_SIDE[about]
+        : refusalKind(head.status, code, isS3Error || (xml === '' && !isHtml(head))),
     code,
     status: head.status,
     mayHaveLanded: mayHaveLanded || head.status >= 500,
@@ -633,6 +677,30 @@ function refusal(head: ResponseHead, xml: string, mayHaveLanded: boolean): Store
     about: elementText(xml, 'Header') ?? elementText(xml, 'ArgumentName'),
   });
 }
+
+/** Whoever renews credentials may be late: what has expired is tried again. Other refusals stay as they are. */
+function untilRenewed(refused: StoreError): StoreError {
+  if (sideRefusal(refused) !== 'expired') return refused;
+  const { code, status } = refused;
+  return new StoreError(refused.message, {
+    kind: 'unavailable',
+    code,
+    status,
+    mayHaveLanded: false,
+  });
+}
+
+function renewedMeanwhile({ code, status, message }: StoreError): StoreError {
+  return new StoreError(`${message} (they have been renewed)`, {
+    kind: 'unavailable',
+    code,
+    status,
+    mayHaveLanded: false,
+    stale: true,
+  });
+}
+
+const KINDS_OF_SIDE = { full: 'full', expired: 'denied' } as const;
 
 const KINDS_BY_CODE: Readonly<Record<string, StoreErrorKind>> = {
   NoSuchBucket: 'no-such-bucket',

@@ -96,16 +96,20 @@ async function findProof(object: NewObject, context: CopyContext): Promise<Begun
 async function create(
   algorithm: PartDigest['algorithm'],
   { key, metadata }: NewObject,
-  { destination, uploads }: CopyContext,
+  context: CopyContext,
 ): Promise<OwnUpload> {
+  const { destination, uploads } = context;
   const number = await uploads.intend(key);
+  const creating = destination.createMultipartUpload(key, metadata, algorithm);
+  const uploadId = await at('destination', creating).catch((error: unknown) => {
+    if (error instanceof TransferError && isRefusal(error)) uploads.over(number);
+    throw error;
+  });
   try {
-    const creating = destination.createMultipartUpload(key, metadata, algorithm);
-    const uploadId = await at('destination', creating);
-    uploads.created(number, uploadId);
+    await uploads.created(number, uploadId);
     return { number, uploadId };
   } catch (error) {
-    if (error instanceof TransferError && isRefusal(error)) uploads.over(number);
+    await abortUpload(key, { number, uploadId }, context);
     throw error;
   }
 }
@@ -171,16 +175,20 @@ function answerToWrongPart(
   const { destination } = context;
   const digest = digestOf(algorithm, Buffer.from('other bytes'));
   const part = { uploadId, partNumber: 1, body: OFFERED, digest };
-  return insist(async () => {
-    try {
-      return answerOf(await at('destination', destination.uploadPart(key, part)));
-    } catch (error) {
-      if (!(error instanceof TransferError)) throw error;
-      if (error.kind === 'bad-digest') return 'verified';
-      if (isBadRequest(error)) return 'not-supported';
-      throw error;
-    }
-  }, context);
+  return insist(
+    key,
+    async () => {
+      try {
+        return answerOf(await at('destination', destination.uploadPart(key, part)));
+      } catch (error) {
+        if (!(error instanceof TransferError)) throw error;
+        if (error.kind === 'bad-digest') return 'verified';
+        if (isBadRequest(error)) return 'not-supported';
+        throw error;
+      }
+    },
+    context,
+  );
 }
 
 function answerOf({ etag }: PartResult): Answer {

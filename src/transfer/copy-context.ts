@@ -7,10 +7,10 @@ import type { Header } from '../wire/signature.ts';
 import type { ContentBuffers } from './content-buffers.ts';
 import type { CopiedPart, PartJob } from './copy-part.ts';
 import type { CopyPolicy, LossClass } from './copy-policy.ts';
+import type { FailedAttempt } from './insist.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 import type { PartBuffers } from './part-buffers.ts';
 import type { RetryPolicy } from './retry.ts';
-import type { TransferError } from './transfer-error.ts';
 
 export interface CopyContext {
   readonly source: ObjectStore;
@@ -24,7 +24,7 @@ export interface CopyContext {
    * Asked before another attempt, and when there is none left (`isLast`): whether the store is to blame, so that
    * attempts begin to count anew. Waits for one that is down; see {@link SideLoad.outlast}.
    */
-  readonly outlast: (error: TransferError, attempts: number, isLast: boolean) => Promise<boolean>;
+  readonly outlast: (failed: FailedAttempt, isLast: boolean) => Promise<boolean>;
   readonly policy: CopyPolicy;
   /** Objects longer than this are copied in parts. */
   readonly multipartThresholdBytes: number;

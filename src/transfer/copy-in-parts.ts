@@ -56,7 +56,9 @@ export async function copyInParts(
     const copied = { ...upload, parts };
     checkParts(copied, context, state);
     // The upload may have taken hours, and what came meanwhile would be overwritten by its end.
-    const since = looksFirst ? await insist(() => headIfThere(key, context), context) : undefined;
+    const since = looksFirst
+      ? await insist(key, () => headIfThere(key, context), context)
+      : undefined;
     if (since !== undefined) return outcomeOfExisting(key, since, context, state);
     const done = await complete(upload, parts, context, state);
     if (done === undefined) return await resolveExisting(key, context, state);
@@ -244,7 +246,7 @@ async function complete(
       if (gone || error.kind === 'precondition-failed') return undefined;
       // After a conflict S3 wants the whole upload made anew: that is the object's next attempt.
       if (error.kind === 'conflict') throw error;
-      const counted = await waitForRetry(error, attempt, context);
+      const counted = await waitForRetry({ key, error, attempt }, context);
       if (counted === undefined) throw isPassing(error.cause) ? exhausted(error, attempt) : error;
       attempt = counted;
     }

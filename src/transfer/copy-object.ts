@@ -146,7 +146,7 @@ async function tryToCopy<T extends Outcome | LargeObject>(
       const before =
         error.kind === 'conflict' ? await lookIfThere(error, key, context, state) : undefined;
       if (before !== undefined) return told(before, state, context);
-      const counted = await waitForRetry(error, attempt, context);
+      const counted = await waitForRetry({ key, error, attempt }, context);
       if (counted === undefined) {
         const found =
           error.kind === 'conflict' ? undefined : await lookIfThere(error, key, context, state);

@@ -38,11 +38,15 @@ export type PartContext = Pick<
  * @throws TransferError, also when the destination says that it has got something else
  */
 export function copyPart(job: PartJob, context: PartContext): Promise<CopiedPart> {
-  return insist(async () => {
-    const { crc32, ...part } = await attemptPart(job, context);
-    checkPart(part, crc32, job.proof);
-    return part;
-  }, context);
+  return insist(
+    job.key,
+    async () => {
+      const { crc32, ...part } = await attemptPart(job, context);
+      checkPart(part, crc32, job.proof);
+      return part;
+    },
+    context,
+  );
 }
 
 /** Holds what the destination says about the part against what was sent. */

@@ -87,11 +87,11 @@ export class CopyPool {
     };
     this.#context = {
       ...stores,
-      outlast: async ({ side, cause }, attempts, isLast) => {
+      outlast: async ({ key, error: { side, cause }, attempt }, isLast) => {
         const load = this.#loads[side];
         if (!isLast && !load.isDown) return false;
         const ask = (): Promise<void> => stores[side].headBucket();
-        return load.outlast(cause, attempts, { ask, sleep: retry.sleep });
+        return load.outlast({ key, error: cause, attempts: attempt }, { ask, sleep: retry.sleep });
       },
       counters,
       uploads,
@@ -176,6 +176,7 @@ export class CopyPool {
   #copyFirst(key: ObjectKey): Promise<Outcome | LargeObject> {
     return this.#atWork(async () => {
       const end = await copyObject(key, this.#context);
+      if (end.kind !== 'large') this.#forget(key);
       // Before it is under way no more: the pool is not idle in between.
       if (end.kind === 'large' && !this.#cleared) this.#waiting++;
       return end;
@@ -183,7 +184,14 @@ export class CopyPool {
   }
 
   #copyLarge(large: LargeObject): Promise<Outcome> {
-    return this.#atWork(() => copyLargeObject(large, this.#context));
+    return this.#atWork(() =>
+      copyLargeObject(large, this.#context).finally(() => this.#forget(large.key)),
+    );
+  }
+
+  #forget(key: ObjectKey): void {
+    this.#loads.source.forget(key);
+    this.#loads.destination.forget(key);
   }
 
   async #atWork<T>(work: () => Promise<T>): Promise<T> {

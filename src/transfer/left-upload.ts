@@ -111,7 +111,11 @@ async function listParts(
 ): Promise<readonly ListedPart[] | 'not-told' | undefined> {
   const { destination, warn } = context;
   try {
-    return await insist(() => at('destination', destination.listParts(key, uploadId)), context);
+    return await insist(
+      key,
+      () => at('destination', destination.listParts(key, uploadId)),
+      context,
+    );
   } catch (error) {
     if (!(error instanceof TransferError)) throw error;
     if (error.kind === 'no-such-upload') return undefined;

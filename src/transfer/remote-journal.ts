@@ -11,9 +11,9 @@ import { errorOf, type Failure, failureOf } from './worker-failure.ts';
 export type JournalQuestion =
   | { readonly call: 'earlier'; readonly key: ObjectKey }
   | { readonly call: 'intend'; readonly key: ObjectKey }
+  | { readonly call: 'created'; readonly number: number; readonly uploadId: string }
   | { readonly call: 'begin'; readonly number: number; readonly plan: UploadPlan };
 export type JournalNote =
-  | { readonly call: 'created'; readonly number: number; readonly uploadId: string }
   | { readonly call: 'acknowledge'; readonly number: number; readonly part: AcknowledgedPart }
   | { readonly call: 'completed'; readonly number: number; readonly etag: string }
   | { readonly call: 'resume' | 'abandon' | 'over'; readonly number: number };
@@ -47,8 +47,8 @@ export class RemoteJournal implements UploadJournal {
     return (await this.#ask({ call: 'intend', key })) as number;
   }
 
-  created(number: number, uploadId: string): void {
-    this.#line.note({ call: 'created', number, uploadId });
+  async created(number: number, uploadId: string): Promise<void> {
+    await this.#ask({ call: 'created', number, uploadId });
   }
 
   async begin(number: number, plan: UploadPlan): Promise<void> {
@@ -111,6 +111,8 @@ function ask(journal: UploadJournal, question: JournalQuestion): Promise<Told> {
       return journal.earlier(question.key);
     case 'intend':
       return journal.intend(question.key);
+    case 'created':
+      return journal.created(question.number, question.uploadId).then(() => undefined);
     case 'begin':
       return journal.begin(question.number, question.plan).then(() => undefined);
   }
@@ -119,9 +121,6 @@ function ask(journal: UploadJournal, question: JournalQuestion): Promise<Told> {
 /** For the main thread. */
 export function takeNote(journal: UploadJournal, note: JournalNote): void {
   switch (note.call) {
-    case 'created':
-      journal.created(note.number, note.uploadId);
-      return;
     case 'acknowledge':
       journal.acknowledge(note.number, note.part);
       return;

@@ -24,10 +24,14 @@ const PASSING: ReadonlySet<StoreErrorKind> = new Set([
   'bad-digest',
   'throttled',
   'unavailable',
+  'full',
   'unreachable',
   'network',
   'not-s3',
 ]);
+
+/** A store that is full gets no room in seconds; but what others are deleting, or an upload that is aborted, may. */
+const ATTEMPTS_WHEN_FULL = 3;
 
 /** Whether the same request may succeed later. */
 export function isPassing(error: StoreError): boolean {
@@ -70,7 +74,8 @@ export function waitBeforeRetry(
   attempt: number,
   { maxAttempts, baseMs, capMs, random }: RetryPolicy,
 ): number | undefined {
-  if (attempt >= maxAttempts || !isPassing(error)) return undefined;
+  const most = error.kind === 'full' ? Math.min(maxAttempts, ATTEMPTS_WHEN_FULL) : maxAttempts;
+  if (attempt >= most || !isPassing(error)) return undefined;
   const jittered = random() * Math.min(capMs, baseMs * 2 ** (attempt - 1));
   return Math.max(jittered, Math.min(capMs, error.retryAfterMs ?? 0));
 }

@@ -40,6 +40,15 @@ export interface SideState {
   readonly down: { readonly forMs: number; readonly why: string } | undefined;
 }
 
+interface Troubled {
+  /** How many successes of others there had been when it began to fail. */
+  readonly since: number;
+  /** When it has failed last. */
+  lastAt: number;
+  /** Its attempts have once begun to count anew because many others were refused as well. */
+  excused: boolean;
+}
+
 export type LoadState = Readonly<Record<Side, SideState>>;
 
 const TICK_MS = 250;
@@ -52,8 +61,14 @@ const SEEN_ENOUGH = 50;
 
 /** The pace after a refusal, as a share of what the store was seen to take. */
 const PACE_DECREASE = 0.95;
-/** At one refusal the peak falls no further than to this share of the pace: what was seen is only a sample. */
+const DECREASE_EVERY_SECONDS = 1;
+/** A store that refuses more than this share takes far less than the pace, and what it was seen to take is the peak. */
+const FAR_TOO_MUCH = 0.1;
+/** But no less than this share of the pace: where every second request comes too early, all are just a little too fast. */
 const MOST_DECREASE = 0.8;
+/** One that goes on doing so after so many decreases has another reason: no pace is tried for a while. */
+const MOST_IN_A_ROW = 3;
+const UNPACED_MS = 30_000;
 /** Until the pace is back where it was refused: a time, or that of so many requests, of which one is refused. */
 const PLATEAU_SECONDS = 4;
 const PLATEAU_REQUESTS = 100;
@@ -62,7 +77,7 @@ const GROWTH_A_SECOND = 1.25;
 /** The same before the first refusal of a paced request: what was taken in the first moments tells little. */
 const FIRST_GROWTH_A_SECOND = 1.6;
 /** Least requests a second of one thread: less would look like a standstill. */
-const LEAST_PACE = 1;
+const LEAST_PACE = 4;
 /** A pace that nobody has had to wait for in this time is no limit. */
 const UNUSED_PACE_MS = 10_000;
 /** Requests that may go at once after a pause, as time at the present pace. */
@@ -84,10 +99,12 @@ const BASE_DRIFT = 1.002;
 
 /** A store is down when it has been in trouble for so long. */
 const DOWN_MS = 3_000;
+/** A key that fails again after so long begins to fail: no two attempts are as far apart. */
+const FORGIVEN_MS = 120_000;
 /** How often a store that is down is asked whether it is there again. */
 const ASK_EVERY_MS = 2_000;
-/** Refusals of others in the last half minute, as a share of all answers, from which on one more says little of its object. */
-const COMMON_SHARE = 0.05;
+/** Refusals of others of late, as a share of all answers, from which on those of one object say little of it. */
+const COMMON_SHARE = 1 / 3;
 const COMMON_MS = 30_000;
 
 export class SideLoad {
@@ -99,6 +116,11 @@ export class SideLoad {
   #paceSince = 0;
   /** No request has been refused that was paced. */
   #isFirstPace = false;
+  /** Answers since the pace was set. */
+  #paced = { taken: 0, refused: 0 };
+  /** Decreases after which far too much was refused. */
+  #inARow = 0;
+  #unpacedUntil = Number.NEGATIVE_INFINITY;
   #pace = Number.POSITIVE_INFINITY;
   #tokens = 0;
   #tokensAt = 0;
@@ -121,7 +143,9 @@ export class SideLoad {
   #downWhy = '';
   /** What it took in the last second before it was down. */
   #takenBefore = 0;
-  readonly #troubled = new Set<ObjectKey>();
+  /** Keys of objects under way, an exchange of which has failed. */
+  readonly #troubled = new Map<ObjectKey, Troubled>();
+  #successes = 0;
   #recent = { taken: 0, refused: 0 };
   #recentAt: number;
   #asking: Promise<boolean> | undefined;
@@ -181,7 +205,9 @@ export class SideLoad {
   /** An answer has come that shows a store at work, be it a refusal of the request itself. */
   succeeded(): void {
     this.#underWay--;
+    this.#successes++;
     this.#recent.taken++;
+    this.#paced.taken++;
     this.#countTaken();
     if (this.#downSince !== undefined) this.#isUp();
   }
@@ -198,6 +224,11 @@ export class SideLoad {
     this.#underWay--;
   }
 
+  /** The object has come to its end, or its copy begins anew some other time. */
+  forget(key: ObjectKey): void {
+    if (this.#troubled.size > 0) this.#troubled.delete(key);
+  }
+
   /** @param error - one that {@link isStoreTrouble} holds for */
   failed(key: ObjectKey, error: StoreError, begunAt: number): void {
     const underWay = this.#underWay--;
@@ -207,11 +238,19 @@ export class SideLoad {
       this.#takenBefore = this.#takenPerSecond(now);
     }
     this.#downWhy = wordsOf(error);
-    if (this.#troubled.size < 2) this.#troubled.add(key);
+    this.#noteTroubled(key, now);
     if (error.kind === 'throttled') {
       this.#recent.refused++;
-      // What was sent before the last decrease says nothing of the pace since.
-      if (this.#peak === undefined || begunAt >= this.#paceSince) this.#slowDown(now);
+      if (begunAt >= this.#paceSince) this.#paced.refused++;
+      // A store that has taken nothing yet tells no pace; what was sent before the last decrease says nothing of that since.
+      if (
+        this.#peak === undefined &&
+        (now < this.#unpacedUntil || this.#takenPerSecond(now) === 0)
+      ) {
+        this.#lowerLevel(now, underWay, LEVEL_DECREASE);
+      } else if (this.#peak === undefined || begunAt >= this.#paceSince) {
+        this.#slowDown(now);
+      }
     } else if (isTooLate(error)) {
       this.#lowerLevel(now, underWay, LEVEL_DECREASE);
     }
@@ -232,20 +271,19 @@ export class SideLoad {
    * @throws MigrateError when it stays down for longer than it may; what `sleep` throws when the run ends
    */
   async outlast(
-    error: StoreError,
-    attempts: number,
+    { key, error, attempts }: { key: ObjectKey; error: StoreError; attempts: number },
     { ask, sleep }: { ask: () => Promise<void>; sleep: (ms: number) => Promise<void> },
   ): Promise<boolean> {
     if (!isStoreTrouble(error)) return false;
-    if (!this.isDown && this.#isCommon(error, attempts)) return true;
+    if (!this.isDown && this.#hasTakenOthers(key)) return this.#excuse(key, error, attempts);
     let wasGone = false;
     while (this.#downSince !== undefined) {
       const isThere = await this.#isThere(ask);
-      const isOfOne = this.#troubled.size < 2 || error.kind !== 'throttled';
-      if (isThere && (wasGone || isOfOne)) {
+      if (isThere && (wasGone || error.kind !== 'throttled')) {
         this.#isUp();
         return wasGone;
       }
+      if (isThere && (this.#hasTakenOthers(key) || !this.#refusesOthers)) return false;
       if (this.#downMs > this.#options.maxOutageMs) {
         if (isThere) return false;
         throw this.#downForTooLong();
@@ -255,6 +293,32 @@ export class SideLoad {
       // It refuses all that it is asked for, and only trying tells when that is over.
       if (isThere) return true;
     }
+    return true;
+  }
+
+  #noteTroubled(key: ObjectKey, now: number): void {
+    const troubled = this.#troubled.get(key);
+    if (troubled !== undefined && now - troubled.lastAt < FORGIVEN_MS) troubled.lastAt = now;
+    else this.#troubled.set(key, { since: this.#successes, lastAt: now, excused: false });
+  }
+
+  /** Whether other objects have succeeded since this one began to fail. */
+  #hasTakenOthers(key: ObjectKey): boolean {
+    return this.#successes > (this.#troubled.get(key)?.since ?? this.#successes);
+  }
+
+  /** Whether several objects fail, and none has succeeded since. */
+  get #refusesOthers(): boolean {
+    const failing = [...this.#troubled.values()].filter(({ since }) => since === this.#successes);
+    return failing.length > 1;
+  }
+
+  /** Whether its refusals are no sign of anything about this object; once for each. */
+  #excuse(key: ObjectKey, error: StoreError, attempts: number): boolean {
+    const troubled = this.#troubled.get(key);
+    if (troubled === undefined || troubled.excused || !this.#isCommon(error, attempts))
+      return false;
+    troubled.excused = true;
     return true;
   }
 
@@ -303,10 +367,9 @@ export class SideLoad {
       this.#setPace(Math.max(this.#peak, this.#takenBefore), now);
     }
     this.#downSince = undefined;
-    this.#troubled.clear();
   }
 
-  /** Whether so many are refused that this object's refusals are no sign of anything about it. */
+  /** Whether many others are refused, too. */
   #isCommon({ kind }: StoreError, attempts: number): boolean {
     if (kind !== 'throttled') return false;
     const { taken, refused } = this.#recent;
@@ -316,23 +379,39 @@ export class SideLoad {
 
   #slowDown(now: number): void {
     this.#isFirstPace = this.#peak === undefined;
-    this.#setPace(this.#peak === undefined ? this.#takenPerSecond(now) : this.#peakNow(now), now);
+    if (this.#peak === undefined) {
+      this.#inARow = 0;
+      this.#setPace(this.#takenPerSecond(now), now);
+      return;
+    }
+    const seconds = (now - this.#paceSince) / 1_000;
+    // How the store fares with the pace it has is seen only after a while.
+    if (seconds < DECREASE_EVERY_SECONDS) return;
+    const { taken, refused } = this.#paced;
+    const isFarTooMuch = refused > FAR_TOO_MUCH * (taken + refused);
+    this.#inARow = isFarTooMuch ? this.#inARow + 1 : 0;
+    if (this.#inARow > MOST_IN_A_ROW) this.#endPace(now + UNPACED_MS);
+    else
+      this.#setPace(
+        isFarTooMuch ? Math.max(MOST_DECREASE * this.#pace, taken / seconds) : this.#pace,
+        now,
+      );
   }
 
-  /**
-   * Where a paced store begins to refuse: at the pace, which is known better than what it was seen to take; at
-   * that only when it refuses again so soon that it must take much less.
-   */
-  #peakNow(now: number): number {
-    const isSoon = now - this.#paceSince < (PLATEAU_SECONDS * 1_000) / 2;
-    if (!isSoon) return this.#pace;
-    return Math.max(MOST_DECREASE * this.#pace, Math.min(this.#pace, this.#takenPerSecond(now)));
+  /** @param until - for so long no pace is tried again */
+  #endPace(until: number): void {
+    this.#peak = undefined;
+    this.#pace = Number.POSITIVE_INFINITY;
+    this.#unpacedUntil = until;
+    for (const resolve of this.#queue.splice(0)) resolve();
+    this.#options.onChange();
   }
 
   /** @param peak - exchanges a second */
   #setPace(peak: number, now: number): void {
     this.#peak = Math.max(LEAST_PACE, peak);
     this.#paceSince = now;
+    this.#paced = { taken: 0, refused: 0 };
     this.#pace = Math.max(LEAST_PACE, peak * PACE_DECREASE);
     this.#tokens = Math.min(this.#tokens, 0);
     this.#tokensAt = now;
@@ -379,9 +458,7 @@ export class SideLoad {
   #growPace(now: number): void {
     if (this.#peak === undefined) return;
     if (now - this.#waitedAt > UNUSED_PACE_MS) {
-      this.#peak = undefined;
-      this.#pace = Number.POSITIVE_INFINITY;
-      for (const resolve of this.#queue.splice(0)) resolve();
+      this.#endPace(now);
       return;
     }
     this.#refill();

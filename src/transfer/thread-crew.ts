@@ -7,18 +7,20 @@
  */
 import { Worker } from 'node:worker_threads';
 import { startAwakeClock, type TickingClock } from '../awake-clock.ts';
-import type { Counters, UploadJournal } from '../domain.ts';
+import type { Counters, Side, UploadJournal } from '../domain.ts';
 import { MigrateError } from '../errors.ts';
+import type { Keyring, TemporaryCredentials } from '../s3/keyring.ts';
 import type { Crew, CrewEvents } from './crew.ts';
 import type { OpenPage } from './open-page.ts';
 import { PartDesk } from './part-desk.ts';
 import { newPulse, PulseWatch } from './pulse.ts';
 import { answerQuestion, takeNote } from './remote-journal.ts';
 import { type LoadState, loadOfAll, undisturbed } from './side-load.ts';
-import { errorOf } from './worker-failure.ts';
+import { errorOf, failureOf } from './worker-failure.ts';
 import {
   type AddedCounts,
   CREW_COUNTERS,
+  type CredentialsAnswer,
   type FromWorker,
   type SliceOutcomes,
   type ToWorker,
@@ -32,6 +34,8 @@ export interface ThreadCrewOptions
   > {
   readonly counters: Counters;
   readonly uploads: UploadJournal;
+  /** Of the sides whose credentials are renewed. */
+  readonly keyrings: Readonly<Record<Side, Keyring | undefined>>;
   /** Worker threads; at least 1, at most `threads`. */
   readonly cores: number;
   /** Places of all workers together. */
@@ -60,6 +64,8 @@ const STUCK_AFTER_MS = 60_000;
 const STOOD_STILL_MS = 10_000;
 /** How long to wait for a thread that is asked to end, and then is made to; it may wait for a name's lookup. */
 const CLOSING_MS = 5_000;
+
+const SIDES: readonly Side[] = ['source', 'destination'];
 
 /** Keys of a page that were handed out together. */
 interface Slice {
@@ -174,13 +180,14 @@ export class ThreadCrew implements Crew {
 
   /** @returns undefined when all have been started */
   #startOne(): Member | undefined {
-    const { cores, threads, threadsMin, memoryBytes, source, destination } = this.#options;
+    const { cores, threads, threadsMin, memoryBytes, keyrings } = this.#options;
     const { multipartThresholdBytes, partBytes, policy, maxOutageMs } = this.#options;
     const number = this.#members.length;
     if (number >= cores) return undefined;
     const options: WorkerOptions = {
-      source,
-      destination,
+      source: this.#storeOf('source'),
+      destination: this.#storeOf('destination'),
+      renewed: SIDES.filter((side) => keyrings[side] !== undefined),
       multipartThresholdBytes,
       partBytes,
       policy,
@@ -199,6 +206,27 @@ export class ThreadCrew implements Crew {
     this.#members.push(member);
     this.#desk.add(member);
     return member;
+  }
+
+  /** With the credentials of now. */
+  #storeOf(side: Side): WorkerOptions[Side] {
+    const { [side]: store, keyrings } = this.#options;
+    return { ...store, credentials: keyrings[side]?.current ?? store.credentials };
+  }
+
+  async #giveCredentials(
+    member: Member,
+    side: Side,
+    outdated: TemporaryCredentials,
+  ): Promise<void> {
+    let answer: CredentialsAnswer;
+    try {
+      const newer = await this.#options.keyrings[side]?.renew(outdated);
+      answer = { kind: 'given', credentials: newer ?? outdated };
+    } catch (error) {
+      answer = { kind: 'failed', failure: failureOf(error) };
+    }
+    member.tell({ kind: 'credentials', side, answer });
   }
 
   #onMessage(member: Member, message: FromWorker): void {
@@ -231,6 +259,9 @@ export class ThreadCrew implements Crew {
       }
       case 'journal-note':
         takeNote(this.#options.uploads, message.note);
+        return;
+      case 'ask-credentials':
+        void this.#giveCredentials(member, message.side, message.outdated);
         return;
       case 'warning':
         this.#events.onWarning(message.message);

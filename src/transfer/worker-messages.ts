@@ -3,8 +3,9 @@
  *
  * Objects travel in slices and outcomes in batches, because a message costs as much as an object may.
  */
-import type { Outcome } from '../domain.ts';
+import type { Outcome, Side } from '../domain.ts';
 import type { ObjectKey } from '../object-key.ts';
+import type { TemporaryCredentials } from '../s3/keyring.ts';
 import { StoreError, type StoreErrorOptions } from '../s3/object-store.ts';
 import type { WireObjectStoreOptions } from '../s3/wire-object-store.ts';
 import type { CopiedPart, PartJob } from './copy-part.ts';
@@ -19,6 +20,8 @@ import { errorOf, type Failure, failureOf } from './worker-failure.ts';
 export interface WorkerOptions {
   readonly source: WireObjectStoreOptions;
   readonly destination: WireObjectStoreOptions;
+  /** The sides whose credentials are renewed: by the main thread, which is asked for them. */
+  readonly renewed: readonly Side[];
   /** This worker's places, and its part of the memory for collected bodies. */
   readonly threads: number;
   readonly memoryBytes: number;
@@ -43,6 +46,8 @@ export type ToWorker =
   | { readonly kind: 'part-end'; readonly id: number; readonly end: PartEnd }
   /** What the journal says to what this worker has asked. */
   | { readonly kind: 'journal-answer'; readonly id: number; readonly answer: JournalAnswer }
+  /** What was asked for by `ask-credentials`. */
+  | { readonly kind: 'credentials'; readonly side: Side; readonly answer: CredentialsAnswer }
   /** Come to an end with what was handed out already; answered by `stopped`. */
   | { readonly kind: 'stop' }
   /** Nothing is under way: end connections and thread. */
@@ -62,6 +67,12 @@ export type FromWorker =
   | { readonly kind: 'part-end'; readonly id: number; readonly end: PartEnd }
   | { readonly kind: 'ask-journal'; readonly id: number; readonly question: JournalQuestion }
   | { readonly kind: 'journal-note'; readonly note: JournalNote }
+  /** Others than these are needed. Asked once at a time for each side. */
+  | {
+      readonly kind: 'ask-credentials';
+      readonly side: Side;
+      readonly outdated: TemporaryCredentials;
+    }
   | { readonly kind: 'warning'; readonly message: string }
   /** What the stores allow has changed since it was told last. */
   | { readonly kind: 'load'; readonly load: LoadState }
@@ -69,6 +80,11 @@ export type FromWorker =
   | { readonly kind: 'stopped' }
   /** What makes every object fail. */
   | { readonly kind: 'failure'; readonly failure: Failure };
+
+export type CredentialsAnswer =
+  /** The very same where there are no newer ones. */
+  | { readonly kind: 'given'; readonly credentials: TemporaryCredentials }
+  | { readonly kind: 'failed'; readonly failure: Failure };
 
 /** Outcomes of one slice, each with its key's place in it. */
 export interface SliceOutcomes {

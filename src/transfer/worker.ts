@@ -6,8 +6,9 @@
  */
 import { setMaxListeners } from 'node:events';
 import { isMainThread, type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import { newCounters, type Outcome } from '../domain.ts';
+import { newCounters, type Outcome, type Side } from '../domain.ts';
 import type { ObjectKey } from '../object-key.ts';
+import { Keyring, type TemporaryCredentials } from '../s3/keyring.ts';
 import { WireObjectStore } from '../s3/wire-object-store.ts';
 import type { CopiedPart, PartJob } from './copy-part.ts';
 import { CopyPool } from './copy-pool.ts';
@@ -15,10 +16,11 @@ import { beat } from './pulse.ts';
 import { RemoteJournal } from './remote-journal.ts';
 import { RunEnding, retryPolicy } from './retry.ts';
 import { isUndisturbed, type LoadState } from './side-load.ts';
-import { failureOf } from './worker-failure.ts';
+import { errorOf, failureOf } from './worker-failure.ts';
 import {
   type AddedCounts,
   CREW_COUNTERS,
+  type CredentialsAnswer,
   type FromWorker,
   type PartEnd,
   partEndOf,
@@ -55,13 +57,14 @@ class TransferWorker {
   readonly #counting: NodeJS.Timeout;
   readonly #asked = new Map<number, (end: PartEnd) => void>();
   #lastAsked = 0;
+  readonly #askedCredentials = new Map<Side, (answer: CredentialsAnswer) => void>();
 
   constructor(options: WorkerOptions, port: MessagePort) {
     this.#options = options;
     this.#tell = (message) => port.postMessage(message);
     this.#onClosed = () => port.close();
-    this.#source = new WireObjectStore(options.source);
-    this.#destination = new WireObjectStore(options.destination);
+    this.#source = new WireObjectStore(options.source, this.#keyringOf('source'));
+    this.#destination = new WireObjectStore(options.destination, this.#keyringOf('destination'));
     this.#uploads = new RemoteJournal({
       ask: (id, question) => this.#tell({ kind: 'ask-journal', id, question }),
       note: (note) => this.#tell({ kind: 'journal-note', note }),
@@ -104,6 +107,9 @@ class TransferWorker {
         return;
       case 'journal-answer':
         this.#uploads.take(message.id, message.answer);
+        return;
+      case 'credentials':
+        this.#askedCredentials.get(message.side)?.(message.answer);
         return;
       case 'stop':
         this.#ending.abort();
@@ -170,6 +176,21 @@ class TransferWorker {
       this.#asked.delete(id);
       unwanted.removeEventListener('abort', drop);
     }
+  }
+
+  /** One whose provider is the main thread. */
+  #keyringOf(side: Side): Keyring | undefined {
+    const { renewed, [side]: store } = this.#options;
+    if (!renewed.includes(side)) return undefined;
+    const ask = async (outdated: TemporaryCredentials): Promise<TemporaryCredentials> => {
+      const answer = await new Promise<CredentialsAnswer>((resolve) => {
+        this.#askedCredentials.set(side, resolve);
+        this.#tell({ kind: 'ask-credentials', side, outdated });
+      });
+      if (answer.kind === 'failed') throw errorOf(answer.failure);
+      return answer.credentials;
+    };
+    return new Keyring(store.credentials, { ask, now: Date.now });
   }
 
   #keep(slice: number, at: number, outcome: Outcome): void {

@@ -75,7 +75,7 @@ interface IdleConnection {
 
 export class WireClient {
   readonly #options: ClientOptions;
-  readonly #signer: Signer;
+  #signer: Signer;
   readonly #limits: TimeLimits;
   readonly #authority: string;
   readonly #idle: IdleConnection[] = [];
@@ -104,6 +104,11 @@ export class WireClient {
    */
   exchange(request: SignedRequest): Promise<Answer> {
     return this.#exchange(request, 'clock-may-be-wrong');
+  }
+
+  /** Signs every exchange from now on; those under way are signed already. */
+  useCredentials(credentials: Credentials): void {
+    this.#signer = new Signer(credentials, this.#options.region);
   }
 
   /** Ends all connections; exchanges under way, and any asked for later, are rejected with `aborted`. */

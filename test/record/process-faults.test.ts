@@ -173,6 +173,15 @@ describe('the lock of a folder', () => {
     await opened.close({ complete: false });
   });
 
+  it('leaves nothing of an announcement that a kill has left half written', async () => {
+    const folder = newFolder();
+    await mkdir(folder);
+    await writeFile(join(folder, 'migrate.lock.732f8f84ff8e7c9b.part'), '{"id":"732f8f84f');
+    await (await openRunFolder(optionsFor(folder))).close({ complete: false });
+    const names = await readdir(folder);
+    expect(names.filter((name) => name.startsWith('migrate.lock'))).toEqual([]);
+  });
+
   it('of another host is respected, and the way to remove it told', async () => {
     const folder = newFolder();
     await lockedAs(folder, { pid: 1, host: 'other.example', started: 'x' });

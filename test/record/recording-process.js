@@ -65,7 +65,7 @@ async function record(folder, messageBytes) {
 async function noteUploads(folder) {
   const { uploads, failure } = folder;
   const number = await uploads.intend('film');
-  uploads.created(number, 'id');
+  await uploads.created(number, 'id');
   const version = { bytes: KEYS, etag: 'e1', lastModified: '' };
   const partLengths = Array.from({ length: KEYS }, () => 1);
   await uploads.begin(number, { version, headersSha256: '', partLengths, proof: 'md5' });

@@ -269,6 +269,14 @@ describe('the same command again', () => {
     expect(await runFile()).toEqual(before);
   });
 
+  it('removes migrate.ahead when the run was killed after its very last checkpoint', async () => {
+    await record([FIRST, SECOND], true);
+    await mkdir(path('migrate.ahead'), { mode: 0o700 });
+    await writeFile(path('migrate.ahead/1f2e3d4c-0.page'), 'appended before that checkpoint');
+    await (await open()).close({ complete: true });
+    expect(await readdir(folder)).not.toContain('migrate.ahead');
+  });
+
   it('transfers again what a complete run has lost of its log', async () => {
     await record([FIRST, SECOND], true);
     const lines = await readFile(path('migrate.log'), 'latin1');

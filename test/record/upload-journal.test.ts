@@ -49,7 +49,7 @@ const part = (partNumber: number) =>
 /** One of three parts, of which two are there. */
 async function begin(journal: FileUploadJournal, key = film): Promise<number> {
   const number = await journal.intend(key);
-  journal.created(number, `id/${number}\u2028`);
+  await journal.created(number, `id/${number}\u2028`);
   await journal.begin(number, plan);
   journal.acknowledge(number, part(1));
   journal.acknowledge(number, part(2));
@@ -107,7 +107,8 @@ describe('the journal', () => {
     const journal = await open();
     const intent = await journal.intend(film);
     expect(await found()).toMatchObject([{ number: intent, uploadId: undefined, plan: undefined }]);
-    journal.created(intent, 'id');
+    await journal.created(intent, 'id');
+    expect(await found()).toMatchObject([{ number: intent, uploadId: 'id', plan: undefined }]);
     await journal.begin(intent, plan);
     expect(await found()).toMatchObject([{ number: intent, uploadId: 'id', plan }]);
   });
@@ -279,7 +280,7 @@ it('what was noted is what is found, whatever was noted and whichever keys it wa
       for (const { op, key, at } of ops) {
         const number = numbers[at % Math.max(1, numbers.length)] ?? 0;
         if (op === 0 || numbers.length === 0) numbers.push(await journal.intend(key));
-        else if (op === 1) journal.created(number, key);
+        else if (op === 1) await journal.created(number, key);
         else if (op === 2) await journal.begin(number, plan);
         else if (op === 3) journal.acknowledge(number, part(at + 1));
         else if (op === 4) journal.completed(number, key);

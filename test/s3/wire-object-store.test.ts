@@ -194,7 +194,11 @@ it.each<[number, string, StoreErrorKind, boolean]>([
   [502, 'Bad', 'unavailable', true],
   [503, 'SlowDown', 'throttled', true],
   [503, 'ServiceUnavailable', 'throttled', true],
-  [507, 'InsufficientStorage', 'unavailable', true],
+  [507, 'InsufficientStorage', 'full', true],
+  [507, 'XMinioStorageFull', 'full', true],
+  [403, 'QuotaExceeded', 'full', false],
+  [400, 'XMinioAdminBucketQuotaExceeded', 'full', false],
+  [400, 'ExpiredToken', 'denied', false],
 ])('takes status %i %s for %s', async (status, code, kind, mayHaveLanded) => {
   script.on('PUT').status(status, { code, message: 'So it is' });
   const message = status === 304 ? 'status 304' : 'So it is';

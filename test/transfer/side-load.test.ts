@@ -54,6 +54,7 @@ class Simulation {
   #tokens: number;
   #filledAt = now();
   #active = 0;
+  #objects = 0;
 
   constructor(load: SideLoad, limits: Limits) {
     this.#load = load;
@@ -63,7 +64,7 @@ class Simulation {
   }
 
   get #most(): number {
-    return Math.max(1, this.#limits.rate * this.#limits.burst);
+    return Math.max(2, this.#limits.rate * this.#limits.burst);
   }
 
   /** Begins objects in all places that are free. */
@@ -77,15 +78,18 @@ class Simulation {
   }
 
   async #send(): Promise<void> {
+    this.#objects++;
+    const key = keyFromText(`object ${this.#objects}`);
     for (let attempt = 0; ; attempt++) {
       await this.#load.admit();
       const begunAt = this.#load.begin();
       await sleep(this.#limits.latencyMs);
       if (this.#take()) {
         this.#load.succeeded();
+        this.#load.forget(key);
         return;
       }
-      this.#load.failed(KEY, failure('throttled'), begunAt);
+      this.#load.failed(key, failure('throttled'), begunAt);
       await sleep(Math.min(30_000, 500 * 2 ** attempt) * ((attempt * 7 + this.#active) % 10) * 0.1);
     }
   }
@@ -215,16 +219,23 @@ describe('a store in trouble', () => {
     for (const error of [refused, gone, failure('unavailable', 'InternalError', 500)]) {
       answers(load, 100, 1);
       troubled(load, error, KEY, KEY, KEY);
-      expect(await load.outlast(error, 3, answersBucket)).toBe(false);
+      expect(await load.outlast({ key: KEY, error: error, attempts: 3 }, answersBucket)).toBe(
+        false,
+      );
     }
     load.close();
   });
 
-  it('is to blame where many others are refused as too many, too', async () => {
+  it('is to blame, once for each key, where many others are refused as too many, too', async () => {
     const load = sideLoad();
-    answers(load, 50, 1);
-    troubled(load, refused, ...Array.from({ length: 20 }, () => OTHER_KEY), KEY);
-    expect(await load.outlast(refused, 8, answersBucket)).toBe(true);
+    troubled(load, refused, KEY);
+    for (let i = 0; i < 40; i++) {
+      troubled(load, refused, OTHER_KEY);
+      answers(load, 1, 1);
+    }
+    const failed = { key: KEY, error: refused, attempts: 8 };
+    expect(await load.outlast(failed, answersBucket)).toBe(true);
+    expect(await load.outlast(failed, answersBucket)).toBe(false);
     load.close();
   });
 
@@ -236,8 +247,8 @@ describe('a store in trouble', () => {
       let isUp = false;
       const ask = (): Promise<void> => (isUp ? Promise.resolve() : Promise.reject(error));
       const waiting = Promise.all([
-        load.outlast(error, 8, { ask, sleep }),
-        load.outlast(error, 8, { ask, sleep }),
+        load.outlast({ key: KEY, error: error, attempts: 8 }, { ask, sleep }),
+        load.outlast({ key: KEY, error: error, attempts: 8 }, { ask, sleep }),
       ]);
       await vi.advanceTimersByTimeAsync(600_000);
       expect(load.state.down?.forMs).toBe(600_000);
@@ -253,18 +264,22 @@ describe('a store in trouble', () => {
     const load = sideLoad({ maxOutageMs: 60_000 });
     troubled(load, refused, KEY, OTHER_KEY);
     await vi.advanceTimersByTimeAsync(10_000);
-    const again = load.outlast(refused, 8, answersBucket);
+    const again = load.outlast({ key: KEY, error: refused, attempts: 8 }, answersBucket);
     await vi.advanceTimersByTimeAsync(2_000);
     expect(await again).toBe(true);
     await vi.advanceTimersByTimeAsync(60_000);
-    expect(await load.outlast(refused, 8, answersBucket)).toBe(false);
+    expect(await load.outlast({ key: KEY, error: refused, attempts: 8 }, answersBucket)).toBe(
+      false,
+    );
     load.close();
   });
 
   it('that is gone for longer than it may be stops the run', async () => {
     const load = sideLoad({ maxOutageMs: 60_000 });
     troubled(load, gone, KEY);
-    const stopped = expect(load.outlast(gone, 8, isGone)).rejects.toMatchObject({
+    const stopped = expect(
+      load.outlast({ key: KEY, error: gone, attempts: 8 }, isGone),
+    ).rejects.toMatchObject({
       name: 'MigrateError',
       exitCode: 3,
       message: 'the destination has not answered for 62 s (no)',

@@ -11,6 +11,7 @@ import type { CopyContext } from '../../src/transfer/copy-context.ts';
 import { copyLargeObject, copyObject } from '../../src/transfer/copy-object.ts';
 import { copyPart } from '../../src/transfer/copy-part.ts';
 import { DEFAULT_POLICY } from '../../src/transfer/copy-policy.ts';
+import type { FailureLimits } from '../../src/transfer/failure-watch.ts';
 import { MemoryBudget } from '../../src/transfer/memory-budget.ts';
 import { PartBuffers } from '../../src/transfer/part-buffers.ts';
 import { MIN_PART_BYTES } from '../../src/transfer/part-plan.ts';
@@ -137,4 +138,20 @@ export class TwoServers {
 /** Whoever starts them closes them. */
 export async function startTwoServers(): Promise<TwoServers> {
   return new TwoServers(await startSide(), await startSide());
+}
+
+/** What the stage of these is to hold its failures against. */
+export function failureLimits({ source, destination }: TwoServers): FailureLimits {
+  const watched = (name: string, { store }: Side) => ({
+    name,
+    toCheck: `Check the keys of the ${name}`,
+    headBucket: () => store.headBucket(),
+  });
+  return {
+    sides: {
+      source: watched('source', source),
+      destination: watched('destination', destination),
+    },
+    hasWorked: false,
+  };
 }

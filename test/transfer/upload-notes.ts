@@ -31,8 +31,10 @@ export class UploadNotes implements UploadJournal {
     return Promise.resolve(this.#lastNumber);
   }
 
-  created(number: number): void {
+  async created(number: number): Promise<void> {
+    if (this.failure !== undefined) throw this.failure;
     this.#note(number, 'created');
+    return Promise.resolve();
   }
 
   async begin(number: number, plan: UploadPlan): Promise<void> {

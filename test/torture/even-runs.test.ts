@@ -1,0 +1,3 @@
+import { tortureRuns } from './runs.ts';
+
+tortureRuns('even');
