@@ -27,6 +27,7 @@ const crew = new ThreadCrew(
     destination: store,
     counters: newCounters(),
     uploads: undefined,
+    keyrings: {},
     policy: DEFAULT_POLICY,
     cores: 1,
     threads: 1,
