@@ -32,6 +32,7 @@ import { FailureGroups } from './report/failures.ts';
 import { loadNote } from './report/load-note.ts';
 import { Outages } from './report/outages.ts';
 import { type Progress, startProgress } from './report/progress.ts';
+import { tellStandstills } from './report/standstill.ts';
 import {
   type EarlierWork,
   formatSummary,
@@ -249,6 +250,7 @@ async function run({
     note: () => noteOf(folder, transfer, options),
   });
   const watching = watchOutages(transfer, options, progress);
+  const standstills = tellStandstills(progress);
   for (const [side, keyring] of Object.entries(stores.keyrings)) {
     if (keyring !== undefined) keyring.onTrouble = toldOnce(side, progress);
   }
@@ -280,6 +282,7 @@ async function run({
     end = endOf({ error, ...ending });
   }
   clearInterval(watching);
+  standstills.stop();
   progress.stop();
   stderr.write(
     formatSummary({

@@ -12,6 +12,7 @@ import type { ObjectKey } from './object-key.ts';
 import { prepareLogFolder } from './record/disk.ts';
 import { openVerifyFolder, type VerifyFolder } from './record/verify-folder.ts';
 import { showLine } from './report/progress.ts';
+import { tellStandstills } from './report/standstill.ts';
 import { VerifyLine } from './report/verify-line.ts';
 import { FindingExamples, formatVerifySummary, type VerifyEnd } from './report/verify-summary.ts';
 import {
@@ -136,6 +137,7 @@ async function run({ options, surroundings, lists, stores, folder }: Run): Promi
     line: (state, columns) => line.text(state, columns),
   });
   for (const warning of folder.warnings) progress.message(`s3migrate: warning: ${warning}`);
+  const standstills = tellStandstills(progress);
   const examples = new FindingExamples();
   const beganMs = performance.now();
   let error: MigrateError | undefined;
@@ -152,6 +154,7 @@ async function run({ options, surroundings, lists, stores, folder }: Run): Promi
   } catch (thrown) {
     error ??= stopping(thrown);
   }
+  standstills.stop();
   progress.stop();
   const end = endOf(error, signal);
   const { totals } = folder;

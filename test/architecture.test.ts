@@ -9,7 +9,7 @@ import { describe, expect, it } from 'vitest';
 
 const ROOT = join(import.meta.dirname, '..');
 const STAGES = ['lists', 'plan', 'transfer', 'verify', 'record', 'report'];
-const WORDS = ['domain.ts', 'findings.ts', 'object-key.ts', 'errors.ts'];
+const WORDS = ['domain.ts', 'findings.ts', 'object-key.ts', 'errors.ts', 'awake-clock.ts'];
 /** They join the stages, each for one command. */
 const JOINTS = ['migrate.ts', 'verification.ts', 'run-inputs.ts'];
 

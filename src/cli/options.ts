@@ -24,7 +24,7 @@ import {
   LOSS_CLASSES,
   type OnLoss,
 } from '../transfer/copy-policy.ts';
-import type { Endpoint } from '../wire/connection.ts';
+import { type Endpoint, TIME_LIMITS, type TimeLimits } from '../wire/connection.ts';
 import { parseDuration } from './duration.ts';
 import { formatSize, parseSize } from './size.ts';
 
@@ -48,6 +48,11 @@ const MAX_PUT_BYTES = 5 * 1024 ** 3;
 /** https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html */
 const MIN_PART_BYTES = 5 * 1024 ** 2;
 const MAX_PART_BYTES = 5 * 1024 ** 3;
+/** Connections are looked at twice a second, so a shorter limit would mean little. */
+const LEAST_TIME_MS = 1_000;
+const MOST_TIME_MS = 3_600_000;
+const A_MINUTE_MS = 60_000;
+const MOST_A_MINUTE_BYTES = 1024 ** 3;
 
 /** In the order in which they are told of. */
 function mandatory(raw: RawOptions, more: readonly 'folder'[]): string[] {
@@ -167,6 +172,7 @@ export function bucketAddress(raw: RawOptions, { prefix, side }: SideOfFlags): B
     credentials: credentials(raw, name),
     region: raw[camelCase(name('region'))] as string | undefined,
     addressing: addressing(raw, name('addressing')),
+    limits: timeLimits(raw),
   };
 }
 
@@ -433,6 +439,41 @@ function size(
   throw usageError(
     `--${flag} "${displayText(given)}" is not a size ${range}`,
     'For example 256MiB or 1GiB.',
+  );
+}
+
+/**
+ * Only those that are given. The window in which the least throughput is looked for is a minute; a shorter one, and as much
+ * less in it, where --idle-timeout is short.
+ */
+function timeLimits(raw: RawOptions): Partial<TimeLimits> {
+  const connectMs = time(raw, 'connect-timeout');
+  const firstByteMs = time(raw, 'first-byte-timeout');
+  const idleMs = time(raw, 'idle-timeout');
+  const throughputWindowMs = Math.min(A_MINUTE_MS, 2 * (idleMs ?? TIME_LIMITS.idleMs));
+  const aMinuteBytes = isGiven(raw, 'min-throughput')
+    ? size(raw, 'min-throughput', { least: 0, most: MOST_A_MINUTE_BYTES })
+    : TIME_LIMITS.throughputMinBytes;
+  return {
+    ...(connectMs !== undefined && { connectMs }),
+    ...(firstByteMs !== undefined && {
+      firstByteMs,
+      completeMs: Math.max(TIME_LIMITS.completeMs, firstByteMs),
+    }),
+    ...(idleMs !== undefined && { idleMs }),
+    throughputWindowMs,
+    throughputMinBytes: Math.ceil(aMinuteBytes * (throughputWindowMs / A_MINUTE_MS)),
+  };
+}
+
+/** @returns ms; undefined when the flag is not given */
+function time(raw: RawOptions, flag: string): number | undefined {
+  if (!isGiven(raw, flag)) return undefined;
+  const ms = parseDuration(text(raw, flag));
+  if (ms !== undefined && ms >= LEAST_TIME_MS && ms <= MOST_TIME_MS) return ms;
+  throw usageError(
+    `--${flag} "${displayText(text(raw, flag))}" is not a duration from 1s to 1h`,
+    'For example 10s or 2m.',
   );
 }
 

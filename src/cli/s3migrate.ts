@@ -230,6 +230,23 @@ function listsFlag(prefix: 'src' | 'dest', side: string, need: string): Option {
   return flag(`--${prefix}-folder <folder>`, `folder with the list files of the ${side}${need}`);
 }
 
+/** Of every command that talks to a store. Their defaults are not the same for the first request of a run. */
+const TIME_FLAGS: readonly Option[] = [
+  flag('--connect-timeout <duration>', 'for a connection to be ready, 1s to 1h; default: 10s'),
+  flag(
+    '--first-byte-timeout <duration>',
+    'between the end of a request and the first byte of its answer, 1s to 1h; default: 60s',
+  ),
+  flag(
+    '--idle-timeout <duration>',
+    'between two bytes of either direction, 1s to 1h; default: 30s',
+  ),
+  flag(
+    '--min-throughput <size>',
+    'least that a request or an answer under way moves in a minute, 0 to 1GiB; default: 64KiB',
+  ),
+];
+
 /** With one dash, as s3find takes it. */
 const SINGLE_DASH_FLAGS = ['csv'];
 
@@ -247,6 +264,7 @@ const MIGRATE_FLAGS: readonly Option[] = [
     '--max-outage <duration>',
     'how long to wait for a store that does not answer before the run is stopped',
   ).default('1h'),
+  ...TIME_FLAGS,
   flag(
     '--cores <number>',
     'threads that copy; default: all cores of this host, one for each 4 of --threads at most',
@@ -321,6 +339,7 @@ const PREFIX_FLAG = flag(
 
 const LIST_FLAGS: readonly Option[] = [
   ...bucketFlags(MANDATORY),
+  ...TIME_FLAGS,
   PREFIX_FLAG,
   flag('--csv', 'write .csv lists with size, etag and last_modified instead of plain ones'),
 ];
@@ -329,6 +348,7 @@ const PROBE_FLAGS: readonly Option[] = [
   ...bucketFlags(''),
   ...sideFlags('src', 'source', ''),
   ...sideFlags('dest', 'destination', ''),
+  ...TIME_FLAGS,
   flag('--probe-prefix <prefix>', 'below it the probe writes, and removes what it wrote').default(
     DEFAULT_PROBE_PREFIX,
   ),
@@ -352,6 +372,7 @@ const VERIFY_FLAGS: readonly Option[] = [
   flag('--one-way', "leave out keys that only the destination's lists have"),
   flag('--all', 'write a line also for each object that is the same'),
   flag('--threads <number>', 'objects compared at once, 1 to 4096').default('64'),
+  ...TIME_FLAGS,
   flag('--hash-count <number>', 'hosts that share this verification').default('1'),
   flag('--hash-value <number>', "this host's number among them, from 0"),
   flag('--log-folder <folder>', 'folder of verify.log and its state').default('.'),
@@ -359,6 +380,7 @@ const VERIFY_FLAGS: readonly Option[] = [
 
 const CLEANUP_FLAGS: readonly Option[] = [
   ...sideFlags('dest', 'destination', MANDATORY),
+  ...TIME_FLAGS,
   flag('--log-folder <folder>', 'log folder of the run').default('.'),
   flag('--abort', "abort this run's uploads"),
   flag(

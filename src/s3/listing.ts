@@ -5,7 +5,7 @@
 import type { ListObjectsV2CommandOutput } from '@aws-sdk/client-s3';
 import { MigrateError, messageOf } from '../errors.ts';
 import { displayKey, displayText, keyFromText, type ObjectKey } from '../object-key.ts';
-import type { Endpoint } from '../wire/connection.ts';
+import { type Endpoint, TIME_LIMITS, type TimeLimits } from '../wire/connection.ts';
 import type { Credentials } from '../wire/signature.ts';
 import type { Keyring } from './keyring.ts';
 import { mayBeOutdated } from './side-refusals.ts';
@@ -30,11 +30,14 @@ export interface ListingOptions {
   /** Only keys that begin with it. */
   readonly prefix: ObjectKey;
   readonly signal: AbortSignal;
+  readonly limits?: TimeLimits | undefined;
+  /** For one page, whatever keeps it: it may come byte by byte, or be tried again and again. 10 minutes by default. */
+  readonly pageWithinMs?: number;
 }
 
 /** Requests a page may take; the SDK waits between them with jitter. */
 const MAX_ATTEMPTS = 8;
-const REQUEST_TIMEOUT_MS = 60_000;
+const PAGE_WITHIN_MS = 10 * 60_000;
 
 /**
  * Yields the objects of each answer as one array, ascending by key. The next answer is asked for while
@@ -84,6 +87,8 @@ async function openListing({
   addressing,
   prefix,
   signal,
+  limits = TIME_LIMITS,
+  pageWithinMs = PAGE_WITHIN_MS,
 }: ListingOptions) {
   // Under Node 20 the SDK writes a warning of several lines into the middle of the progress line.
   process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true';
@@ -102,10 +107,11 @@ async function openListing({
         : // With an expiration the SDK asks for them before each request.
           () => Promise.resolve({ ...sdkIdentity(keyring.current), expiration: new Date() }),
     requestHandler: {
-      connectionTimeout: 10_000,
-      requestTimeout: REQUEST_TIMEOUT_MS,
+      connectionTimeout: limits.connectMs,
+      requestTimeout: limits.firstByteMs,
       throwOnRequestTimeout: true,
-      socketTimeout: REQUEST_TIMEOUT_MS,
+      // It counts while the first byte is waited for, too.
+      socketTimeout: Math.max(limits.firstByteMs, limits.idleMs),
       ...(endpoint.tls === undefined
         ? {}
         : {
@@ -118,7 +124,10 @@ async function openListing({
     },
   });
   const prefixText = Buffer.from(prefix, 'latin1').toString('utf8');
-  const send = (token: string | undefined): Promise<ListObjectsV2CommandOutput> =>
+  const send = (
+    token: string | undefined,
+    abortSignal: AbortSignal,
+  ): Promise<ListObjectsV2CommandOutput> =>
     client.send(
       new ListObjectsV2Command({
         Bucket: bucket,
@@ -126,16 +135,30 @@ async function openListing({
         ...(prefixText === '' ? {} : { Prefix: prefixText }),
         ...(token === undefined ? {} : { ContinuationToken: token }),
       }),
-      { abortSignal: signal },
+      { abortSignal },
     );
+  const sendInTime = async (token: string | undefined): Promise<ListObjectsV2CommandOutput> => {
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(), pageWithinMs);
+    try {
+      return await send(token, AbortSignal.any([signal, late.signal]));
+    } catch (error) {
+      if (!late.signal.aborted) throw error;
+      throw new Error(`a page of the listing was not there within ${pageWithinMs / 1000} s`, {
+        cause: error,
+      });
+    } finally {
+      clearTimeout(timer);
+    }
+  };
   const fetchPage = async (token: string | undefined): Promise<ListObjectsV2CommandOutput> => {
     const current = keyring?.current;
     try {
-      return await send(token);
+      return await sendInTime(token);
     } catch (error) {
       if (keyring === undefined || current === undefined || !isOutdated(error)) throw error;
       if ((await keyring.renew(current)) === undefined) throw error;
-      return send(token);
+      return sendInTime(token);
     }
   };
   return { client, fetchPage };

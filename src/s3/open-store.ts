@@ -34,7 +34,8 @@ export interface BucketAddress {
   readonly region: string | undefined;
   /** Undefined: virtual for AWS, path otherwise. */
   readonly addressing: Addressing | undefined;
-  readonly limits?: TimeLimits | undefined;
+  /** Those the operator has set; the others are {@link TIME_LIMITS}. */
+  readonly limits?: Partial<TimeLimits> | undefined;
 }
 
 export interface OpenBucket {
@@ -91,12 +92,19 @@ function settledOptions(
     addressing,
   }: Pick<WireObjectStoreOptions, 'credentials' | 'region' | 'addressing'>,
 ): WireObjectStoreOptions {
-  return { endpoint, bucket, credentials, region, addressing, limits };
+  return {
+    endpoint,
+    bucket,
+    credentials,
+    region,
+    addressing,
+    limits: { ...TIME_LIMITS, ...limits },
+  };
 }
 
 /**
  * Asks for the bucket, once more where it tells a region that nobody had named. With time limits of its
- * own: an operator who waits for a first answer wants to know soon.
+ * own, unless others were set: an operator who waits for a first answer wants to know soon.
  */
 async function answeringRegion(
   address: BucketAddress,
@@ -105,7 +113,7 @@ async function answeringRegion(
 ): Promise<string> {
   let known = address.region ?? regionOfHost(address.endpoint.host);
   for (let region = known ?? DEFAULT_REGION; ; ) {
-    const limited = { ...address, limits: OPENING_LIMITS };
+    const limited = { ...address, limits: { ...OPENING_LIMITS, ...address.limits } };
     const settled = settledOptions(limited, { credentials, region, addressing });
     const asking = new WireObjectStore(settled, keyring);
     try {
@@ -262,6 +270,9 @@ function unreachableHint(error: StoreError, flag: Flag): string {
   }
   if (/CERT|SIGNED|ISSUER|LEAF/.test(code)) {
     return `Give the certificate of its authority with ${flag('ca-file')}, or, knowing what it means, ${flag('insecure')}.`;
+  }
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') {
+    return `Check the name in ${flag('url')}, and that this host can look names up (getent hosts NAME).`;
   }
   if (/SSL|EPROTO/.test(code)) return `Check the scheme and the port of ${flag('url')}.`;
   return `Check ${flag('url')}, and that the service runs and can be reached from this host.`;

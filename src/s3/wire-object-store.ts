@@ -4,12 +4,13 @@
 import { hash } from 'node:crypto';
 import type { ObjectKey } from '../object-key.ts';
 import { WireClient } from '../wire/client.ts';
-import type {
-  Answer,
-  BodyReceiver,
-  Endpoint,
-  RequestBody,
-  TimeLimits,
+import {
+  type Answer,
+  type BodyReceiver,
+  type Endpoint,
+  type RequestBody,
+  TIME_LIMITS,
+  type TimeLimits,
 } from '../wire/connection.ts';
 import { Passage } from '../wire/passage.ts';
 import { encodePath } from '../wire/percent-encoding.ts';
@@ -73,8 +74,6 @@ export interface WireObjectStoreOptions {
 
 /** Most bytes of an error or another short answer that are read. */
 const MAX_DOCUMENT_BYTES = 64 * 1024;
-/** A store may put ten thousand parts together before it answers. */
-const COMPLETE_FIRST_BYTE_MS = 15 * 60_000;
 /** Stands for a secret in what is told. */
 const SECRET_SHOWN = '***';
 const CREATE_ONLY: Header = ['if-none-match', '*'];
@@ -100,6 +99,7 @@ export class WireObjectStore implements ObjectStore {
   /** Of the bucket, without a slash at its end; empty with virtual-host addressing. */
   readonly #root: string;
   readonly #condition: Readonly<Record<ConditionalWrite, readonly Header[]>>;
+  readonly #completeMs: number;
   readonly #keyring: Keyring | undefined;
   #credentials: Credentials;
 
@@ -112,7 +112,7 @@ export class WireObjectStore implements ObjectStore {
       credentials: given,
       addressing,
       unconditional = [],
-      limits,
+      limits = TIME_LIMITS,
     }: WireObjectStoreOptions,
     keyring?: Keyring,
   ) {
@@ -126,6 +126,7 @@ export class WireObjectStore implements ObjectStore {
       CompleteMultipartUpload: conditionOf('CompleteMultipartUpload'),
     };
     this.#client = new WireClient({ endpoint, credentials, region, limits });
+    this.#completeMs = limits.completeMs;
     const host = endpoint.host.includes(':') ? `[${endpoint.host}]` : endpoint.host;
     const scheme = endpoint.tls === undefined ? 'http' : 'https';
     this.name = `${scheme}://${host}:${endpoint.port}/${bucket}`;
@@ -287,7 +288,7 @@ export class WireObjectStore implements ObjectStore {
       body,
       payloadHash: sha256Hex(body),
       repeatable: false,
-      firstByteMs: COMPLETE_FIRST_BYTE_MS,
+      answerWithinMs: this.#completeMs,
     });
     const xml = document.toString('utf8');
     return {
@@ -435,7 +436,7 @@ export class WireObjectStore implements ObjectStore {
         body: request.body,
         payloadHash: request.payloadHash,
         repeatable: request.repeatable,
-        firstByteMs: request.firstByteMs,
+        answerWithinMs: request.answerWithinMs,
         receive: (head) => (isSuccess(head) ? receive(head) : collectDocument()),
       })
       .then(
@@ -480,7 +481,7 @@ interface CallRequest {
   readonly body?: RequestBody;
   readonly payloadHash?: string;
   readonly repeatable: boolean;
-  readonly firstByteMs?: number;
+  readonly answerWithinMs?: number;
   readonly receive?: (head: ResponseHead) => BodyReceiver | Promise<BodyReceiver>;
 }
 

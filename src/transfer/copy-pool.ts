@@ -5,7 +5,9 @@
  * one, and is copied by parts that have a share of the places of their own: so large objects are copied by many
  * connections at once, and small ones keep moving beside them.
  */
+
 import pLimit from 'p-limit';
+import { startAwakeClock } from '../awake-clock.ts';
 import type { Counters, Outcome, Side, UploadJournal } from '../domain.ts';
 import type { ObjectKey } from '../object-key.ts';
 import type { ObjectStore } from '../s3/object-store.ts';
@@ -49,6 +51,7 @@ const OBJECTS_SHARE = 1 / 4;
 
 export class CopyPool {
   readonly #context: CopyContext;
+  readonly #clock = startAwakeClock();
   readonly #loads: Readonly<Record<Side, SideLoad>>;
   readonly #objects: ReturnType<typeof pLimit>;
   /** Large objects whose parts are copied; they hold no place, but memory and an upload each. */
@@ -74,7 +77,7 @@ export class CopyPool {
         least: Math.min(options.threadsMin, threads),
         most: threads,
         maxOutageMs: options.maxOutageMs,
-        now: () => performance.now(),
+        now: this.#clock.now,
         onChange: () => this.#share(),
       });
     this.#loads = { source: loadOf('source'), destination: loadOf('destination') };
@@ -116,6 +119,7 @@ export class CopyPool {
   /** Ends what it does by itself; to be called when it is idle. */
   close(): void {
     for (const load of Object.values(this.#loads)) load.close();
+    this.#clock.stop();
   }
 
   /** Objects that wait for their turn. */

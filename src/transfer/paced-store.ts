@@ -69,7 +69,7 @@ export class PacedStore implements ObjectStore {
     return this.#exchange(key, this.#reading, (begunAt) => {
       if (options.range !== undefined) return this.#store.get(key, options);
       const receive: GetOptions['receive'] = (object) => {
-        this.#load.measured(performance.now() - begunAt);
+        this.#load.measured(this.#load.now - begunAt);
         return options.receive(object);
       };
       return this.#store.get(key, { ...options, receive });
@@ -83,7 +83,7 @@ export class PacedStore implements ObjectStore {
   putNew(key: ObjectKey, options: PutOptions): Promise<PutResult> {
     return this.#exchange(key, 'at-work', async (begunAt) => {
       const result = await this.#store.putNew(key, options);
-      if (options.body.length <= SMALL_BYTES) this.#load.measured(performance.now() - begunAt);
+      if (options.body.length <= SMALL_BYTES) this.#load.measured(this.#load.now - begunAt);
       return result;
     });
   }

@@ -23,7 +23,7 @@ export interface SideLoadOptions {
   readonly most: number;
   /** How long a store may be down before the run is stopped, in ms. */
   readonly maxOutageMs: number;
-  /** Monotonic, ms. */
+  /** Monotonic, ms; without the time that this thread itself stood still. */
   readonly now: () => number;
   /** Called when {@link SideLoad.places} may have changed. */
   readonly onChange: () => void;
@@ -189,6 +189,11 @@ export class SideLoad {
       this.#queue.push(resolve);
       this.#pumpSoon();
     });
+  }
+
+  /** By the clock that {@link begin} tells the time of. */
+  get now(): number {
+    return this.#options.now();
   }
 
   /** @returns when it began, for what is told of its end */

@@ -2,16 +2,18 @@
  * A crew of worker threads: each has its own connections, places and memory, so that a transfer has all
  * cores of the host. This thread only hands out keys and takes outcomes in.
  *
- * Threads are started as there is work for them. One that dies makes the transfer fail: what it
- * was copying has no outcome, and everything else is finished and handed on.
+ * Threads are started as there is work for them. One that dies, or is stuck and therefore ended, makes the transfer fail:
+ * what it was copying has no outcome, and everything else is finished and handed on.
  */
 import { Worker } from 'node:worker_threads';
+import { startAwakeClock, type TickingClock } from '../awake-clock.ts';
 import type { Counters, Side, UploadJournal } from '../domain.ts';
 import { MigrateError } from '../errors.ts';
 import type { Keyring, TemporaryCredentials } from '../s3/keyring.ts';
 import type { Crew, CrewEvents } from './crew.ts';
 import type { OpenPage } from './open-page.ts';
 import { PartDesk } from './part-desk.ts';
+import { newPulse, PulseWatch } from './pulse.ts';
 import { answerQuestion, takeNote } from './remote-journal.ts';
 import { type LoadState, loadOfAll, undisturbed } from './side-load.ts';
 import { errorOf, failureOf } from './worker-failure.ts';
@@ -42,6 +44,8 @@ export interface ThreadCrewOptions
   readonly memoryBytes: number;
   /** Of all workers together; each has one at least. */
   readonly threadsMin: number;
+  /** A worker whose event loop has not turned for so long is ended, in ms; a minute by default. */
+  readonly stuckAfterMs?: number;
 }
 
 /** Most keys in a message: enough that it costs little for each, few enough that the workers share fairly. */
@@ -55,6 +59,11 @@ const AT_HAND_SECONDS = 0.02;
 const MAX_AT_HAND = 128;
 /** How long to wait for the workers' resets when the program is left at once. */
 const LEAVING_MS = 500;
+const STUCK_AFTER_MS = 60_000;
+/** A silence of a worker that is over, and is worth telling of. */
+const STOOD_STILL_MS = 10_000;
+/** How long to wait for a thread that is asked to end, and then is made to; it may wait for a name's lookup. */
+const CLOSING_MS = 5_000;
 
 const SIDES: readonly Side[] = ['source', 'destination'];
 
@@ -79,12 +88,14 @@ export class ThreadCrew implements Crew {
   readonly #desk = new PartDesk();
   readonly #queue: Queued[] = [];
   readonly #left = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
+  readonly #clock: TickingClock;
   #waiting = 0;
   #stopping = false;
 
   constructor(options: ThreadCrewOptions, events: CrewEvents) {
     this.#options = options;
     this.#events = events;
+    this.#clock = startAwakeClock((now) => this.#feelPulses(now));
   }
 
   get waiting(): number {
@@ -118,6 +129,7 @@ export class ThreadCrew implements Crew {
 
   async close(): Promise<void> {
     await Promise.all(this.#members.map((member) => member.close()));
+    this.#clock.stop();
   }
 
   leave(): void {
@@ -184,9 +196,10 @@ export class ThreadCrew implements Crew {
       threads: Math.floor(threads / cores) + (number < threads % cores ? 1 : 0),
       memoryBytes: Math.floor(memoryBytes / cores),
       partWindow: threads,
+      pulse: newPulse(),
       left: this.#left,
     };
-    const member = new Member(options, {
+    const member = new Member(options, this.#clock.now(), {
       onMessage: (message) => this.#onMessage(member, message),
       onDeath: (reason) => this.#onDeath(member, reason),
     });
@@ -281,6 +294,21 @@ export class ThreadCrew implements Crew {
     member.finish(number, copied.at.length + others.length);
   }
 
+  /** Whether this thread stood still itself does not matter: its clock did, too. */
+  #feelPulses(now: number): void {
+    const { stuckAfterMs = STUCK_AFTER_MS } = this.#options;
+    for (const member of this.#members) {
+      if (!member.alive) continue;
+      const { ms, isOver } = member.pulse.silence(now);
+      const seconds = Math.round(ms / 1_000);
+      if (!isOver && ms > stuckAfterMs) {
+        member.end(`it did not move for ${seconds} s`);
+      } else if (isOver && ms > STOOD_STILL_MS) {
+        this.#events.onWarning(`a worker thread stood still for ${seconds} s`);
+      }
+    }
+  }
+
   #onDeath(member: Member, reason: string): void {
     this.#desk.remove(member);
     this.#countWorking();
@@ -309,7 +337,9 @@ class Member {
   readonly threads: number;
   /** As it was told last. */
   load: LoadState;
+  readonly pulse: PulseWatch;
   readonly #worker: Worker;
+  readonly #die: (reason: string) => void;
   readonly #ended: Promise<void>;
   readonly #slices = new Map<number, Slice>();
   #lastSlice = 0;
@@ -319,23 +349,25 @@ class Member {
   #finishedSince = 0;
   #state: 'at-work' | 'stopping' | 'stopped' | 'closing' | 'dead' = 'at-work';
 
-  constructor(options: WorkerOptions, events: MemberEvents) {
+  /** @param now - in ms, of the clock that its pulse is felt by */
+  constructor(options: WorkerOptions, now: number, events: MemberEvents) {
     this.threads = options.threads;
+    this.pulse = new PulseWatch(options.pulse, now);
     this.load = undisturbed(options.threads);
     this.#worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: options });
     this.#worker.on('message', (message: FromWorker) => {
       if (message.kind === 'stopped' && this.#state === 'stopping') this.#state = 'stopped';
       events.onMessage(message);
     });
-    const die = (reason: string): void => {
+    this.#die = (reason) => {
       if (this.#state === 'dead' || this.#state === 'closing') return;
       this.#state = 'dead';
       events.onDeath(reason);
     };
     this.#ended = new Promise((resolve) => {
-      this.#worker.on('error', (error) => die(error.message));
+      this.#worker.on('error', (error) => this.#die(reasonOf(error)));
       this.#worker.on('exit', (code) => {
-        die(`it ended with code ${code}`);
+        this.#die(`it ended with code ${code}`);
         resolve();
       });
     });
@@ -416,11 +448,37 @@ class Member {
     this.tell({ kind: 'stop' });
   }
 
+  /** Ends the thread where it is; it counts as died. */
+  end(reason: string): void {
+    this.#die(reason);
+    void this.#worker.terminate();
+  }
+
   async close(): Promise<void> {
     if (this.#state !== 'dead') {
       this.#state = 'closing';
       this.tell({ kind: 'close' });
+      if (await isSettledWithin(this.#ended, CLOSING_MS)) return;
+      void this.#worker.terminate();
     }
-    await this.#ended;
+    await isSettledWithin(this.#ended, CLOSING_MS);
   }
+}
+
+/** @returns whether it was settled before that */
+async function isSettledWithin(promise: Promise<void>, ms: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), ms);
+  });
+  const isSettled = await Promise.race([promise.then(() => true), late]);
+  clearTimeout(timer);
+  return isSettled;
+}
+
+function reasonOf(error: Error): string {
+  if ('code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY') {
+    return "it ran out of memory (Node's heap: see --max-old-space-size)";
+  }
+  return error.message;
 }

@@ -32,6 +32,8 @@ export interface WorkerOptions {
   readonly policy: CopyPolicy;
   /** Parts of one object that may be asked for at once, of all workers together. */
   readonly partWindow: number;
+  /** This worker's, for {@link beat}. */
+  readonly pulse: SharedArrayBuffer;
   /** Of one Int32: how many workers have reset their connections. */
   readonly left: SharedArrayBuffer;
 }

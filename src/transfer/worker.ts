@@ -12,6 +12,7 @@ import { Keyring, type TemporaryCredentials } from '../s3/keyring.ts';
 import { WireObjectStore } from '../s3/wire-object-store.ts';
 import type { CopiedPart, PartJob } from './copy-part.ts';
 import { CopyPool } from './copy-pool.ts';
+import { beat } from './pulse.ts';
 import { RemoteJournal } from './remote-journal.ts';
 import { RunEnding, retryPolicy } from './retry.ts';
 import { isUndisturbed, type LoadState } from './side-load.ts';
@@ -252,5 +253,6 @@ function countsOf(counters: AddedCounts): Record<(typeof CREW_COUNTERS)[number],
 // As in the main thread: what is under way all listens to one signal, and that is no leak.
 setMaxListeners(0);
 if (isMainThread || parentPort === null) throw new Error('this is the code of a worker thread');
+beat((workerData as WorkerOptions).pulse);
 const worker = new TransferWorker(workerData as WorkerOptions, parentPort);
 parentPort.on('message', (message: ToWorker) => worker.take(message));

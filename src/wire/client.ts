@@ -9,6 +9,7 @@
  */
 import { isIPv6 } from 'node:net';
 import { performance } from 'node:perf_hooks';
+import { startAwakeClock, type TickingClock } from '../awake-clock.ts';
 import {
   type Answer,
   type BodyReceiver,
@@ -54,14 +55,16 @@ export interface SignedRequest {
   readonly payloadHash?: string | undefined;
   /** Whether doing it twice is the same as doing it once, answer included; a Passage is never sent twice. */
   readonly repeatable: boolean;
-  /** For requests that a server may take minutes to answer, in silence or with blanks until it can. */
-  readonly firstByteMs?: number | undefined;
+  /**
+   * For requests that a server may take minutes to answer, in silence or with blanks until it can (S3 sends one now and
+   * then while it puts parts together): the whole answer must be there within so many ms.
+   */
+  readonly answerWithinMs?: number | undefined;
   readonly receive: (head: ResponseHead) => BodyReceiver | Promise<BodyReceiver>;
 }
 
 /** A kept connection older than this is not trusted with a request: common servers close after 5 s. */
 const MAX_IDLE_MS = 4_000;
-const WATCH_EVERY_MS = 500;
 /** Requests on fresh connections before a kept one is tried again, at most. */
 const MAX_FRESH_PENALTY = 1024;
 const NO_HEADERS: readonly Header[] = [];
@@ -80,7 +83,8 @@ export class WireClient {
   readonly #authority: string;
   readonly #idle: IdleConnection[] = [];
   readonly #open = new Set<Connection>();
-  readonly #watchdog: NodeJS.Timeout;
+  /** No peer is charged with the time that this thread stood still. */
+  readonly #clock: TickingClock;
   #tlsSession: Buffer | undefined;
   /** Requests that must not be repeated and still get a connection of their own. */
   #freshWanted = 0;
@@ -94,8 +98,7 @@ export class WireClient {
     this.#signer = new Signer(options.credentials, options.region);
     this.#limits = options.limits ?? TIME_LIMITS;
     this.#authority = authority(options.endpoint, options.endpoint.host);
-    this.#watchdog = setInterval(() => this.#watch(), WATCH_EVERY_MS);
-    this.#watchdog.unref();
+    this.#clock = startAwakeClock((now) => this.#watch(now));
   }
 
   /** What the server's clock is ahead of this host's, in ms, as far as it had to be noticed. */
@@ -118,7 +121,7 @@ export class WireClient {
   /** Ends all connections; exchanges under way, and any asked for later, are rejected with `aborted`. */
   close(): void {
     this.#closed = true;
-    clearInterval(this.#watchdog);
+    this.#clock.stop();
     for (const connection of this.#open) connection.abort('the client was closed');
     this.#idle.length = 0;
   }
@@ -128,12 +131,13 @@ export class WireClient {
     request: SignedRequest,
     clock: 'clock-may-be-wrong' | 'clock-is-corrected',
   ): Promise<Answer> {
-    const { body, repeatable, firstByteMs } = request;
+    const { body, repeatable, answerWithinMs } = request;
     const exchange: ExchangeRequest = {
       method: request.method,
       head: this.#signedHead(request),
       body,
-      limits: firstByteMs === undefined ? this.#limits : patient(this.#limits, firstByteMs),
+      limits: this.#limits,
+      answerWithinMs,
       receive: request.receive,
     };
     // What has passed through cannot be sent again.
@@ -168,7 +172,7 @@ export class WireClient {
       return Promise.reject(new WireError('aborted', 'the client was closed', options));
     }
     const connection = kept ?? this.#connect();
-    return connection.exchange(exchange, performance.now()).then((answer) => {
+    return connection.exchange(exchange, this.#clock.now()).then((answer) => {
       if (!connection.closed) this.#idle.push({ connection, since: performance.now() });
       return onAnswer(answer);
     }, onError);
@@ -199,7 +203,7 @@ export class WireClient {
   #connect(): Connection {
     const connection = new Connection(
       this.#options.endpoint,
-      performance.now(),
+      this.#clock.now(),
       this.#tlsSession,
       (session) => {
         this.#tlsSession = session;
@@ -210,9 +214,10 @@ export class WireClient {
     return connection;
   }
 
-  #watch(): void {
+  #watch(awakeNow: number): void {
+    for (const connection of this.#open) connection.watch(awakeNow);
+    // Whether this thread ran or not, its peers have seen them idle.
     const now = performance.now();
-    for (const connection of this.#open) connection.watch(now);
     while (this.#idle[0] !== undefined && now - this.#idle[0].since > MAX_IDLE_MS) {
       this.#idle.shift()?.connection.abort('idle for too long');
     }
@@ -251,11 +256,6 @@ export class WireClient {
 
 function rethrow(error: unknown): never {
   throw error;
-}
-
-/** S3 sends a blank now and then while it puts parts together: that is too little for any least throughput. */
-function patient(limits: TimeLimits, firstByteMs: number): TimeLimits {
-  return { ...limits, firstByteMs, idleMs: firstByteMs, throughputMinBytes: 0 };
 }
 
 function canonicalQuery(query: readonly (readonly [string, string])[]): string {

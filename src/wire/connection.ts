@@ -11,6 +11,7 @@ import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { ChunkedBody } from './chunked-body.ts';
 import { CollectedBody } from './collected-body.ts';
+import { lookUpName } from './name-lookup.ts';
 import { Passage } from './passage.ts';
 import {
   type BodyFraming,
@@ -37,15 +38,20 @@ export interface Endpoint {
 }
 
 export interface TimeLimits {
-  /** From the start of connecting to a connection that is ready, TLS included. */
+  /** From the start of connecting to a connection that is ready: looking the name up, TCP and TLS. */
   readonly connectMs: number;
-  /** From the last byte of the request to the first of the answer. */
+  /** From the last byte of the request to the first of the answer. Interim answers (1xx) are none. */
   readonly firstByteMs: number;
-  /** Between two bytes, in either direction, while a request or an answer is under way. */
+  /** Between two bytes of content or of a head, in either direction, while a request or an answer is under way. */
   readonly idleMs: number;
   /** Least bytes that must move in any `throughputWindowMs` while a request or an answer is under way. */
   readonly throughputMinBytes: number;
   readonly throughputWindowMs: number;
+  /**
+   * From the last byte of a request that takes the server long to the last of its answer: putting ten thousand parts
+   * together, in silence or with a blank now and then.
+   */
+  readonly completeMs: number;
 }
 
 export const TIME_LIMITS: TimeLimits = {
@@ -54,6 +60,7 @@ export const TIME_LIMITS: TimeLimits = {
   idleMs: 30_000,
   throughputMinBytes: 64 * 1024,
   throughputWindowMs: 60_000,
+  completeMs: 15 * 60_000,
 };
 
 /** Where an answer's body goes. */
@@ -84,6 +91,11 @@ export interface ExchangeRequest {
   readonly body: RequestBody | undefined;
   readonly limits: TimeLimits;
   /**
+   * For a request that takes the server long: the whole answer is there within so many ms of the last byte of the
+   * request, however it is spread. Takes the place of the limits on an answer.
+   */
+  readonly answerWithinMs?: number | undefined;
+  /**
    * Called once, with the final answer's head; a promise holds the body back until it is settled. What it
    * throws ends the exchange as the cause of an `aborted` WireError.
    */
@@ -99,13 +111,15 @@ export interface Answer {
 }
 
 /** The request body is handed to the socket in slices, so that its progress is seen and an early answer stops it. */
-const WRITE_SLICE_BYTES = 512 * 1024;
+const WRITE_SLICE_BYTES = 256 * 1024;
 const HEAD_END = Buffer.from('\r\n\r\n', 'latin1');
 const READ_BUFFER_BYTES = 64 * 1024;
 /** Most that one read puts into a receiver's buffer: more would have left the processor's cache before it is hashed. */
 const DIRECT_READ_BYTES = 256 * 1024;
-/** Most 1xx answers before the final one: each begins the wait for the first byte anew. */
+/** Most 1xx answers before the final one. */
 const MAX_INTERIM_ANSWERS = 32;
+/** From when on a quiet connection asks its peer, and any NAT between, whether they still know it. */
+const KEEP_ALIVE_AFTER_MS = 60_000;
 
 /** Bytes are consumed before a read callback returns, so one buffer serves every connection of the thread. */
 let sharedReadBuffer: Buffer | undefined;
@@ -137,7 +151,8 @@ interface Exchange {
   /** Request bytes the socket has taken over, and those it has flushed. */
   handedOver: number;
   flushed: boolean;
-  /** Monotonic ms. */
+  /** Since when the answer is waited for; undefined while the request is on its way. This and the next in monotonic ms. */
+  waitsSince: number | undefined;
   lastProgress: number;
   windowStart: number;
   windowBytes: number;
@@ -149,6 +164,7 @@ export class Connection {
   /** The TCP socket below: itself without TLS. A reset is sent there. */
   readonly #tcp: Socket;
   #ready = false;
+  #lookedUp: boolean;
   #closed = false;
   #closeReason: Error | undefined;
   #exchange: Exchange | undefined;
@@ -175,11 +191,14 @@ export class Connection {
   ) {
     this.#endpoint = endpoint;
     this.#openedAt = now;
+    this.#lookedUp = isIP(endpoint.host) !== 0;
     const address = {
       host: endpoint.host,
       port: endpoint.port,
+      lookup: lookUpName,
       noDelay: true,
       keepAlive: true,
+      keepAliveInitialDelay: KEEP_ALIVE_AFTER_MS,
       // Node gives each address of a name but the last a quarter of a second, too little for a slow link.
       autoSelectFamilyAttemptTimeout: 3000,
     };
@@ -214,6 +233,9 @@ export class Connection {
       // The wrapped socket reports its own failures; those that matter reach the TLS socket too.
       this.#tcp.on('error', (error) => this.#close(error));
     }
+    this.#tcp.once('lookup', () => {
+      this.#lookedUp = true;
+    });
     this.#socket.on('error', (error) => this.#close(error));
     this.#socket.on('end', () => this.#onEnd());
     this.#socket.on('close', () => this.#close(undefined));
@@ -253,6 +275,7 @@ export class Connection {
         held: [],
         handedOver: 0,
         flushed: false,
+        waitsSince: undefined,
         lastProgress: now,
         windowStart: now,
         windowBytes: 0,
@@ -273,10 +296,12 @@ export class Connection {
   watch(now: number): void {
     const exchange = this.#exchange;
     if (exchange === undefined) return;
-    const { limits, body } = exchange.request;
+    const { limits, body, answerWithinMs } = exchange.request;
     if (!this.#ready) {
+      beginWindow(exchange, now);
       if (now - this.#openedAt > limits.connectMs) {
-        this.#fail('connect-timeout', `no connection within ${limits.connectMs / 1000} s`);
+        const what = this.#lookedUp ? 'no connection' : 'the host name was not looked up';
+        this.#fail('connect-timeout', `${what} within ${limits.connectMs / 1000} s`);
       }
       return;
     }
@@ -296,17 +321,20 @@ export class Connection {
       exchange.windowBytes += this.#moved;
       this.#moved = 0;
     }
-    const waitsForAnswer =
-      exchange.flushed && exchange.reading === 'head' && exchange.headText === '';
-    const idleFor = now - exchange.lastProgress;
-    if (waitsForAnswer) {
-      beginWindow(exchange, now);
-      if (idleFor > limits.firstByteMs) {
-        this.#fail('first-byte-timeout', `no answer within ${limits.firstByteMs / 1000} s`);
+    if (exchange.flushed) {
+      exchange.waitsSince ??= now;
+      const waitedMs = now - exchange.waitsSince;
+      if (answerWithinMs !== undefined) {
+        if (waitedMs > answerWithinMs) this.#failUnanswered(exchange, answerWithinMs);
+        return;
       }
-      return;
+      if (exchange.reading === 'head' && exchange.headText === '') {
+        beginWindow(exchange, now);
+        if (waitedMs > limits.firstByteMs) this.#failUnanswered(exchange, limits.firstByteMs);
+        return;
+      }
     }
-    if (idleFor > limits.idleMs) {
+    if (now - exchange.lastProgress > limits.idleMs) {
       this.#fail('idle-timeout', `no byte moved for ${limits.idleMs / 1000} s`);
       return;
     }
@@ -319,6 +347,12 @@ export class Connection {
       return;
     }
     beginWindow(exchange, now);
+  }
+
+  #failUnanswered({ head }: Exchange, afterMs: number): void {
+    const within = `within ${afterMs / 1000} s`;
+    if (head === undefined) this.#fail('first-byte-timeout', `no answer ${within}`);
+    else this.#fail('too-slow', `the answer was not whole ${within}`);
   }
 
   #onReady(): void {
@@ -443,7 +477,6 @@ export class Connection {
   }
 
   #onBytes(bytes: Buffer): void {
-    this.#moved += bytes.length;
     let at = 0;
     while (at < bytes.length && !this.#closed) {
       const exchange = this.#exchange;
@@ -476,6 +509,7 @@ export class Connection {
   }
 
   #takeHead(exchange: Exchange, bytes: Buffer): number {
+    this.#moved += bytes.length;
     const before = exchange.headText;
     let text: string;
     /** Where the head ends in `text`; -1 before it does. */
@@ -608,6 +642,8 @@ export class Connection {
 
   #deliver(exchange: Exchange, content: Buffer): void {
     if (this.#exchange !== exchange) return;
+    // Not what frames it: a chunk's header may be longer than its content, and go on for ever.
+    this.#moved += content.length;
     const receiver = exchange.receiver as BodyReceiver;
     switch (receiver.kind) {
       case 'into': {

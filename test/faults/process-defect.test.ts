@@ -10,6 +10,7 @@ import { givenSeveralPages } from './several-pages.ts';
 const DEFECT = pathToFileURL(join(import.meta.dirname, '../support/planted-defect.js')).href;
 
 const UNEXPECTED = 'unexpected error: planted: \\x1B[31mno such thing';
+const OUT_OF_MEMORY = 'a worker thread has died: it ran out of memory';
 const DEAD = 'a worker thread has died: planted: \\x1B[31mno such thing';
 
 test.each([
@@ -17,6 +18,7 @@ test.each([
   ['rejection', 1, UNEXPECTED],
   ['exception', 2, UNEXPECTED],
   ['worker', 2, DEAD],
+  ['memory', 2, OUT_OF_MEMORY],
 ])(
   'P10: what nobody catches (%s, %i cores) stops the run, which goes on exactly',
   async (kind, cores, message) => {
@@ -24,7 +26,10 @@ test.each([
     const { migration, invariants } = pages;
     const { script } = migration.destination;
     script.on('PutObject').delay(5);
-    const env = { NODE_OPTIONS: `--import ${DEFECT}`, PLANTED_DEFECT: kind };
+    const env = {
+      NODE_OPTIONS: `--max-old-space-size=128 --import ${DEFECT}`,
+      PLANTED_DEFECT: kind,
+    };
     const program = migration.start({ threads: 8, cores }, { env });
     await program.reaches(script.seen('PutObject', 180));
     program.kill('SIGUSR2');

@@ -4,7 +4,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MigrateError } from '../../src/errors.ts';
 import { keyFromText, type ObjectKey } from '../../src/object-key.ts';
-import { type ListedObject, listObjects } from '../../src/s3/listing.ts';
+import { type ListedObject, type ListingOptions, listObjects } from '../../src/s3/listing.ts';
 import type { Answer } from '../../src/s3-server/answer.ts';
 import type { S3Server } from '../../src/s3-server/server.ts';
 import { type FaultScript, faults } from '../support/fault-script.ts';
@@ -20,7 +20,12 @@ afterEach(() => server.close());
 
 const noPrefix = '' as ObjectKey;
 
-const list = (prefix: ObjectKey = noPrefix, from = server, signal = new AbortController().signal) =>
+const list = (
+  prefix: ObjectKey = noPrefix,
+  from = server,
+  signal = new AbortController().signal,
+  more: Partial<ListingOptions> = {},
+) =>
   listObjects({
     endpoint: endpointOf(from),
     bucket: BUCKET,
@@ -29,6 +34,7 @@ const list = (prefix: ObjectKey = noPrefix, from = server, signal = new AbortCon
     addressing: 'path',
     prefix,
     signal,
+    ...more,
   });
 
 async function collect(pages: AsyncIterable<ListedObject[]>): Promise<ListedObject[][]> {
@@ -199,4 +205,11 @@ it('speaks TLS with the certificate it is given', async () => {
   secure.bucket(BUCKET).put(keyFromText('a'), { body: Buffer.alloc(0) });
   expect(keys(await listed(noPrefix, secure))).toEqual(['a']);
   await secure.close();
+});
+
+it('is given up when a page comes byte by byte for longer than a page may take', async () => {
+  fill(keyFromText('lake'));
+  script.on('ListObjectsV2').trickle({ bytes: 1, everyMs: 20 });
+  const pages = list(noPrefix, server, new AbortController().signal, { pageWithinMs: 500 });
+  await expect(collect(pages)).rejects.toThrow('was not there within 0.5 s');
 });

@@ -434,6 +434,19 @@ export class FaultRule {
     });
   }
 
+  /** The head at once, then a blank now and then for so long, then the body; as S3 answers CompleteMultipartUpload. */
+  blanksFirst({ forMs, everyMs }: { forMs: number; everyMs: number }): this {
+    return this.deliver(async ({ response }, { status, headers, body }) => {
+      const { 'content-length': _, ...others } = headers;
+      response.writeHead(status, others);
+      for (let left = forMs; left > 0 && !response.destroyed; left -= everyMs) {
+        response.write(' ');
+        await sleep(everyMs);
+      }
+      response.end(body);
+    });
+  }
+
   /** No Content-Length: chunked, or up to the end of the connection. */
   withoutLength(framing: 'chunked' | 'until-close' = 'chunked'): this {
     return this.deliver(({ response }, { status, headers, body }) => {

@@ -7,7 +7,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import type { RunOptions } from './run-s3migrate.ts';
@@ -20,6 +20,7 @@ const PACKAGES = {
   mount: 'mount',
   script: 'bsdutils',
   setsid: 'util-linux',
+  unshare: 'util-linux',
 } as const;
 type Tool = keyof typeof PACKAGES;
 
@@ -98,5 +99,27 @@ export async function smallDisk(path: string, bytes: number): Promise<SmallDisk>
   });
   return {
     resize: (to) => void execFileSync('mount', ['-o', `remount,size=${to}`, path]),
+  };
+}
+
+/** A program that knows the host names of one file, and has a name server that is not there. */
+export interface OwnNames extends Required<Under> {
+  /** The names that are 127.0.0.1 from now on; any other cannot be looked up. */
+  know(...names: readonly string[]): Promise<void>;
+}
+
+/** @param folder - for the files that stand in for the system's, in a mount namespace of the program */
+export async function ownNames(folder: string): Promise<OwnNames> {
+  needs('unshare', 'mount');
+  const hosts = join(folder, 'hosts');
+  const resolver = join(folder, 'resolv.conf');
+  await writeFile(hosts, '');
+  // Nobody listens there: it is refused at once.
+  await writeFile(resolver, 'nameserver 127.0.0.1\n');
+  const mounts = `mount --bind '${hosts}' /etc/hosts && mount --bind '${resolver}' /etc/resolv.conf`;
+  return {
+    under: ['unshare', '--mount', 'sh', '-c', `${mounts} && exec "$@"`, 'sh'],
+    env: {},
+    know: (...names) => writeFile(hosts, `127.0.0.1 ${names.join(' ')}\n`),
   };
 }

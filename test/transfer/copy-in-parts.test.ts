@@ -10,9 +10,10 @@ import type { CopyContext } from '../../src/transfer/copy-context.ts';
 import { DEFAULT_POLICY } from '../../src/transfer/copy-policy.ts';
 import { MemoryBudget } from '../../src/transfer/memory-budget.ts';
 import { MIN_PART_BYTES } from '../../src/transfer/part-plan.ts';
+import { TIME_LIMITS } from '../../src/wire/connection.ts';
 import type { FaultScript, SeenRequest } from '../support/fault-script.ts';
 import { probedPolicy } from './sound-store.ts';
-import { NOW, startTwoServers, type TwoServers } from './two-servers.ts';
+import { NOW, startSide, startTwoServers, type TwoServers } from './two-servers.ts';
 
 const film = keyFromText('2019/film.mp4');
 /** Three parts, the last one short. Shared by all tests, and never written to. */
@@ -344,6 +345,20 @@ describe('the completion', () => {
     destination.on('CompleteMultipartUpload').loseAnswer().times(1);
     expect(await copyShort()).toEqual(copied('found after a lost answer'));
     expect(servers.counters.uploadedBytes).toBe(short.length);
+  });
+
+  it('takes longer than it may: the object is looked up, and counted as copied', async () => {
+    const impatient = await startSide({}, { ...TIME_LIMITS, completeMs: 200 });
+    servers.source.bucket.put(film, { body: short });
+    const { script } = impatient;
+    script
+      .on('CompleteMultipartUpload')
+      .after(() => new Promise(() => {}))
+      .times(1);
+    expect(await copyShort({ destination: impatient.store })).toEqual(
+      copied('found after a lost answer'),
+    );
+    await impatient.close();
   });
 
   it('succeeds, loses the answer, and the upload is unknown then', async () => {

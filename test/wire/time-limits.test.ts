@@ -4,6 +4,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import type { Connection, ExchangeRequest, TimeLimits } from '../../src/wire/connection.ts';
+import { Passage } from '../../src/wire/passage.ts';
 import { WireError } from '../../src/wire/wire-error.ts';
 import {
   answer,
@@ -24,6 +25,7 @@ const LIMITS: TimeLimits = {
   idleMs: 3_000,
   throughputMinBytes: 1_000,
   throughputWindowMs: 20_000,
+  completeMs: 900_000,
 };
 const STUCK_BYTES = 32 * 1024 * 1024;
 
@@ -99,14 +101,14 @@ describe('a time limit', () => {
     expect(await peer.ended).toBe('reset');
   });
 
-  it('lets an interim answer begin the wait for the first byte anew', async () => {
+  it('for the first byte is not prolonged by interim answers', async () => {
     const { connection, peer, end } = await begin();
-    connection.watch(9_000);
-    await peer.send('HTTP/1.1 102 Processing\r\n\r\n');
-    connection.watch(9_500);
-    connection.watch(19_500);
+    for (let now = 1_000; now <= 10_000; now += 1_000) {
+      await peer.send('HTTP/1.1 102 Processing\r\n\r\n');
+      connection.watch(now);
+    }
     expect(await stateOf(end)).toBe('open');
-    connection.watch(19_501);
+    connection.watch(10_001);
     expect(await end).toBe('first-byte-timeout');
   });
 
@@ -172,6 +174,35 @@ describe('a time limit', () => {
     expect(await peer.ended).toBe('reset');
   });
 
+  it.each([
+    ['an interim head', 'HTTP/1.1 102 Pro'],
+    ['an error document', answer(503, ['Content-Length: 5000'], '<Error>')],
+    ['the content of chunks', answer(200, ['Transfer-Encoding: chunked'], '5000\r\n')],
+    ['a body without a length', answer(200, [], 'x')],
+  ])('ends %s that trickles', async (_, text) => {
+    const { connection, peer, end } = await begin();
+    await peer.send(text);
+    for (let now = 1_000; now <= 21_000; now += 1_000) {
+      await peer.send('x');
+      connection.watch(now);
+    }
+    expect(await end).toBe('too-slow');
+  });
+
+  it('ends an answer that is nothing but the framing of chunks', async () => {
+    const { connection, peer, end } = await begin();
+    await peer.send(answer(200, ['Transfer-Encoding: chunked'], '1;'));
+    connection.watch(1_000);
+    for (let now = 2_000; now <= 4_000; now += 1_000) {
+      await peer.send('x'.repeat(2_000));
+      connection.watch(now);
+    }
+    expect(await stateOf(end)).toBe('open');
+    await peer.send('x'.repeat(2_000));
+    connection.watch(4_001);
+    expect(await end).toBe('idle-timeout');
+  });
+
   it('leaves a body alone that is slow but fast enough', async () => {
     const { connection, peer, end } = await begin();
     await peer.send(answer(200, ['Content-Length: 100000']));
@@ -212,12 +243,126 @@ describe('a time limit', () => {
     expect(connection.served).toBe(2);
   });
 
-  it('is kept by a client, by its own for a request that may take long', async () => {
+  it('ends a GET that trickles into a PUT, and lets the PUT wait for it until then', async () => {
+    const passage = new Passage(100_000, () => {});
+    const reading = await begin({ receive: () => ({ kind: 'pass', passage }) });
+    const writing = await begin({
+      method: 'PUT',
+      head: 'PUT /photos/a HTTP/1.1\r\nhost: store.test\r\ncontent-length: 100000\r\n\r\n',
+      body: passage,
+    });
+    await reading.peer.send(answer(200, ['Content-Length: 100000']));
+    for (let now = 1_000; now <= 20_000; now += 1_000) {
+      await reading.peer.send('x');
+      await eventLoopTurns();
+      writing.connection.watch(now);
+      expect(await stateOf(writing.end)).toBe('open');
+      reading.connection.watch(now);
+    }
+    expect(await reading.end).toBe('too-slow');
+    expect(await writing.end).toBe('aborted');
+    writing.peer.socket.resume();
+    expect(await writing.peer.ended).toBe('reset');
+  });
+
+  it('ends a PUT that the server does not read on, and the GET that fills it', async () => {
+    const passage = new Passage(STUCK_BYTES, () => {});
+    const reading = await begin({ receive: () => ({ kind: 'pass', passage }) });
+    const writing = await begin({
+      method: 'PUT',
+      head: `PUT /photos/a HTTP/1.1\r\nhost: store.test\r\ncontent-length: ${STUCK_BYTES}\r\n\r\n`,
+      body: passage,
+    });
+    reading.peer.socket.write(answer(200, [`Content-Length: ${STUCK_BYTES}`]));
+    reading.peer.socket.write(Buffer.alloc(STUCK_BYTES));
+    let now = 0;
+    while ((await stateOf(writing.end)) === 'open') {
+      now += LIMITS.idleMs + 1;
+      reading.connection.watch(now);
+      writing.connection.watch(now);
+    }
+    expect(await writing.end).toBe('idle-timeout');
+    expect(await reading.end).toBe('answered');
+    expect(passage.brokenBy).toBe('writer');
+    expect(reading.connection.closed).toBe(true);
+    writing.peer.socket.resume();
+  });
+
+  it('does not count the time of connecting as a time of low throughput', async () => {
+    const arrived = deferred<Peer>();
+    const server = await startScriptedServer(async (peer) => {
+      await peer.requestHead();
+      arrived.resolve(peer);
+    });
+    const connection = connectionTo(server.endpoint);
+    const end = endOf(connection, bareGet({ ...LIMITS, connectMs: 30_000 }));
+    connection.watch(19_000);
+    const peer = await arrived.promise;
+    await peer.send('HTTP/1.1 200 OK\r\nContent-');
+    connection.watch(19_500);
+    connection.watch(20_500);
+    expect(await stateOf(end)).toBe('open');
+  });
+});
+
+describe('an answer that has a time of its own', () => {
+  const PATIENT = { answerWithinMs: 900_000 };
+
+  it.each([
+    ['in silence', ''],
+    ['with a blank now and then', answer(200, ['Transfer-Encoding: chunked'])],
+  ])('may take it, %s', async (_, head) => {
+    const { connection, peer, end } = await begin(PATIENT);
+    if (head !== '') await peer.send(head);
+    for (let now = 10_000; now <= 900_000; now += 10_000) {
+      if (head !== '') await peer.send('1\r\n \r\n');
+      connection.watch(now);
+    }
+    expect(await stateOf(end)).toBe('open');
+    await peer.send(head === '' ? ok('done') : '4\r\ndone\r\n0\r\n\r\n');
+    expect(await end).toBe('answered');
+  });
+
+  it.each([
+    ['in silence', '', 'first-byte-timeout'],
+    ['with blanks', answer(200, ['Transfer-Encoding: chunked']), 'too-slow'],
+  ])('is ended after it, %s', async (_, head, code) => {
+    const { connection, peer, end } = await begin(PATIENT);
+    if (head !== '') await peer.send(head);
+    for (let now = 10_000; now <= 900_000; now += 10_000) {
+      if (head !== '') await peer.send('1\r\n \r\n');
+      connection.watch(now);
+    }
+    expect(await stateOf(end)).toBe('open');
+    connection.watch(900_001);
+    expect(await end).toBe(code);
+    expect(await peer.ended).toBe('reset');
+  });
+
+  it('leaves the limits on the sending of its request as they are', async () => {
+    const { connection, peer, end } = await begin({
+      ...PATIENT,
+      method: 'POST',
+      head: `POST /photos/a HTTP/1.1\r\nhost: store.test\r\ncontent-length: ${STUCK_BYTES}\r\n\r\n`,
+      body: Buffer.alloc(STUCK_BYTES),
+    });
+    let now = 0;
+    while ((await stateOf(end)) === 'open') {
+      now += LIMITS.idleMs + 1;
+      connection.watch(now);
+    }
+    expect(await end).toBe('idle-timeout');
+    peer.socket.resume();
+  });
+});
+
+describe('a client', () => {
+  it('keeps the limits, and others for a request that may take long', async () => {
     const server = await startScriptedServer(() => {});
     const limits = { ...LIMITS, firstByteMs: 1 };
     const client = clientOf(server.endpoint, { limits });
     let patientEnded = false;
-    const patient = client.exchange(get('/photos/a', { firstByteMs: 60_000 })).catch(() => {
+    const patient = client.exchange(get('/photos/a', { answerWithinMs: 60_000 })).catch(() => {
       patientEnded = true;
     });
     await expect(client.exchange(get())).rejects.toMatchObject({
