@@ -32,7 +32,9 @@ export class SoakProxy {
   constructor(targetPort) {
     this.#target = { host: '127.0.0.1', port: targetPort };
     this.#server = createServer((incoming, answer) => {
-      this.#pass(incoming, answer).catch(() => breakOff(incoming.socket));
+      // Later it may be without one.
+      const { socket } = incoming;
+      this.#pass(incoming, answer).catch(() => breakOff(socket));
     });
     // A stall must be noticed by the client, not here.
     this.#server.requestTimeout = 0;
@@ -101,7 +103,6 @@ export class SoakProxy {
         path: url,
         headers: rawHeaders,
       });
-      // Not `once`: it would end with the first error only.
       const answered = new Promise((resolve, reject) => {
         outgoing.on('response', resolve).on('error', reject);
         answer.on('close', () => outgoing.destroy());

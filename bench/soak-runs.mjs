@@ -9,7 +9,7 @@ import { OURS, toolEnvironment } from './tools.mjs';
 
 const LOOK_EVERY_MS = 1000;
 /** Seconds until a process is killed. */
-const UNTIL_KILL = [1, 14];
+const UNTIL_KILL = [0.2, 10];
 /** It finishes what is under way, which may stand still for half a minute, several times. */
 const LEAVE_MS = 120_000;
 /** Nothing takes as long, however often the servers are down. */
