@@ -49,7 +49,7 @@ function described(object) {
 
 async function isServersOwn({ source, destination, key }) {
   const { server, proxy, bucket } = destination;
-  const writes = proxy.writes.get(`/${bucket}/${key}`) ?? [];
+  const writes = proxy.writesOf(bucket, key);
   const content = await contentOf({ ...source, key });
   const wholes = writes.filter(({ method, query }) => method === 'PUT' && !query.has('uploadId'));
   const completes = writes.filter(
@@ -160,7 +160,7 @@ export async function openUploads({ client, bucket }) {
 
 /** Whether the server has told the client that this upload is over. */
 export function wasEnded({ proxy, bucket }, { key, uploadId }) {
-  const writes = proxy.writes.get(`/${bucket}/${key}`) ?? [];
+  const writes = proxy.writesOf(bucket, key);
   return writes.some(
     ({ method, query, status }) =>
       method !== 'PUT' && query.get('uploadId') === uploadId && status >= 200 && status < 300,

@@ -14,12 +14,7 @@ const SLOW_DOWN =
   '<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>';
 
 export class SoakProxy {
-  /**
-   * By path without query, in the order they began: `query`, `method`, `declared` (bytes), `md5Header`,
-   * `began`, `ended` (ms since the epoch, undefined while under way), `bytes` and `md5` (hex) of what has
-   * passed, `status` (undefined: not answered).
-   */
-  writes = new Map();
+  #writes = new Map();
   /** Requests this proxy has refused itself, and connections it has reset. */
   counts = { refused: 0, reset: 0 };
   #server;
@@ -60,6 +55,19 @@ export class SoakProxy {
     this.#server.close();
     this.#server.closeAllConnections();
     this.#agent.destroy();
+  }
+
+  /**
+   * What was to change this object or its uploads since {@link forget}, in the order it began: `query`,
+   * `method`, `declared` (bytes), `md5Header`, `began`, `ended` (ms since the epoch, undefined while under
+   * way), `bytes` and `md5` (hex) of what has passed, `status` (undefined: not answered).
+   */
+  writesOf(bucket, key) {
+    return this.#writes.get(Buffer.from(`/${bucket}/${key}`).toString('latin1')) ?? [];
+  }
+
+  forget() {
+    this.#writes.clear();
   }
 
   /** From now on every request is answered 503 SlowDown, or passed again. */
@@ -137,9 +145,9 @@ export class SoakProxy {
       bytes: 0,
       hash: createHash('md5'),
     };
-    const key = decodeURIComponent(path);
-    const before = this.writes.get(key);
-    if (before === undefined) this.writes.set(key, [write]);
+    const key = byteString(path);
+    const before = this.#writes.get(key);
+    if (before === undefined) this.#writes.set(key, [write]);
     else before.push(write);
     return write;
   }
@@ -159,6 +167,13 @@ export class SoakProxy {
       await proxy.#stalled?.promise;
     };
   }
+}
+
+/** Not every key is UTF-8. */
+function byteString(path) {
+  return path.replaceAll(/%([0-9a-f]{2})/gi, (_, hex) =>
+    String.fromCharCode(Number.parseInt(hex, 16)),
+  );
 }
 
 function resolvers() {

@@ -87,7 +87,7 @@ class Soak {
     const { server, proxy } = this.sides.destination;
     const destination = { client: server.client, bucket, server, proxy };
     await server.client.send(new CreateBucketCommand({ Bucket: bucket }));
-    proxy.writes.clear();
+    proxy.forget();
     const before = structuredClone({ ...this.counts, runs: this.runs.counts });
 
     const chaos = new Chaos({ sides: this.sides, random: this.#random, counts: this.counts });
