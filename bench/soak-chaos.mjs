@@ -4,10 +4,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** All in seconds, from the first to the second. */
-const BETWEEN_KILLS = [2, 20];
+const BETWEEN_KILLS = [5, 30];
 const DOWN = [0, 6];
 const LONG_DOWN = [12, 25];
-const BETWEEN_STORMS = [1, 8];
+const BETWEEN_STORMS = [2, 10];
 const STORM = [1, 8];
 /** Longer than the 30 s after which s3migrate gives up what does not move. */
 const LONG_STALL = [32, 36];
