@@ -99,7 +99,7 @@ function areItsParts(parts, content) {
 
 /**
  * @param keys ascending, those that the run was given
- * @returns `lines` by key, `failed` keys, and `violations`
+ * @returns `lines` by key, `failed` keys and their `reasons` (lines of failed.log), and `violations`
  */
 export async function readLogs(folder, keys) {
   const lines = await logLines(join(folder, 'migrate.log'));
@@ -125,11 +125,11 @@ export async function readLogs(folder, keys) {
     );
   }
   const failed = lines.filter((line) => line.split(',')[1] === 'failed').map(keyOf);
-  const explained = (await logLines(join(folder, 'failed.log'))).map(keyOf);
-  if (failed.join('\n') !== explained.join('\n')) {
+  const reasons = await logLines(join(folder, 'failed.log'));
+  if (failed.join('\n') !== reasons.map(keyOf).join('\n')) {
     violations.push(`${folder}: failed.log has other keys than those that failed in migrate.log`);
   }
-  return { lines: new Map(lines.map((line) => [keyOf(line), line])), failed, violations };
+  return { lines: new Map(lines.map((line) => [keyOf(line), line])), failed, reasons, violations };
 }
 
 /** Without the header; none when there is no such file. */

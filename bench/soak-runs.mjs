@@ -17,6 +17,8 @@ const LIMIT_MS = 15 * 60_000;
 const CANNOT_GO_ON = 3;
 const MAX_STOPS = 30;
 const SIGTERM_CODE = 143;
+const LAST_WORDS = 600;
+const STOP_WORDS = 300;
 
 /** s3migrate did what it must not: the message says what. */
 export class Misbehaviour extends Error {}
@@ -59,6 +61,7 @@ export class Runs {
         throw new Misbehaviour(`s3migrate ended with ${code ?? signal}: ${lastWords(log)}`);
       }
       this.counts.stopped++;
+      console.log(`  stopped with 3: ${lastWords(log, STOP_WORDS)}`);
       stops++;
       await sleep(1000);
     }
@@ -118,6 +121,6 @@ function residentKib(pid) {
   }
 }
 
-function lastWords(log) {
-  return readFileSync(log, 'utf8').slice(-600).trim();
+function lastWords(log, length = LAST_WORDS) {
+  return readFileSync(log, 'utf8').slice(-length).trim().replaceAll('\n', ' | ');
 }

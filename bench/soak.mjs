@@ -138,6 +138,7 @@ class Soak {
         return passes;
       }
       this.counts.retried += failed.length;
+      for (const line of pass.reasons.slice(0, SHOWN)) console.log(`  failed: ${line}`);
       const list = join(this.folder, bucket, `failed-${retry}`);
       await ours(['--failed-to-folder', list, '--log-folder', folder]);
       given = { list, keys: failed };
