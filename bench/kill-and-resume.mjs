@@ -9,20 +9,15 @@ import { fork, spawn } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Random } from './random.mjs';
 
 const OBJECTS = 100_000;
 const KILLS = 5;
 const seed = Number(process.argv[2] ?? Date.now() % 1_000_000);
 console.log(`seed ${seed}`);
 
-/** Mulberry32: the same moments for the same seed, as far as the machine's speed lets them be. */
-let state = seed;
-function random() {
-  state = (state + 0x6d2b79f5) | 0;
-  let t = Math.imul(state ^ (state >>> 15), 1 | state);
-  t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-  return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-}
+/** The same moments for the same seed, as far as the machine's speed lets them be. */
+const random = new Random(seed);
 
 async function startServer() {
   const child = fork(new URL('server-process.mjs', import.meta.url));
@@ -86,7 +81,8 @@ try {
   for (let kill = 1; kill <= KILLS; kill++) {
     const { child, ended } = run();
     // Some way into what is left, wherever in a GET, a PUT or a log write that is.
-    const target = there + Math.ceil(((OBJECTS - there) / (KILLS + 2 - kill)) * (0.5 + random()));
+    const target =
+      there + Math.ceil(((OBJECTS - there) / (KILLS + 2 - kill)) * (0.5 + random.next()));
     while (child.exitCode === null && (await destination.ask('count')) < target);
     child.kill('SIGKILL');
     const { signal } = await ended;

@@ -144,7 +144,8 @@ function writeAliases(home, servers) {
   writeFileSync(join(home, 'config.json'), JSON.stringify({ version: '10', aliases }));
 }
 
-function flagsOf(prefix, values) {
+/** The words of a command line: `--`, the prefix and the name, then the value. */
+export function flagsOf(prefix, values) {
   return Object.entries(values).flatMap(([name, value]) => [`--${prefix}${name}`, value]);
 }
 
