@@ -2,6 +2,7 @@
  * Lists a bucket with ListObjectsV2, in key order, page by page. The control plane's part: over the AWS
  * SDK, loaded only when a listing is asked for.
  */
+import { pipeline, Readable, Transform } from 'node:stream';
 import type { ListObjectsV2CommandOutput } from '@aws-sdk/client-s3';
 import { MigrateError, messageOf } from '../errors.ts';
 import { displayKey, displayText, keyFromText, type ObjectKey } from '../object-key.ts';
@@ -38,6 +39,10 @@ export interface ListingOptions {
 /** Requests a page may take; the SDK waits between them with jitter. */
 const MAX_ATTEMPTS = 8;
 const PAGE_WITHIN_MS = 10 * 60_000;
+/** Of one answer: 1,000 keys of 1,024 bytes, each three times as long when encoded, are 4 MiB with all that is told of them. */
+const MAX_ANSWER_BYTES = 32 * 1024 ** 2;
+/** Answers without a key in a row; a store that has deleted many may give some. */
+const MAX_EMPTY_ANSWERS = 200;
 
 /**
  * Yields the objects of each answer as one array, ascending by key. The next answer is asked for while
@@ -50,14 +55,15 @@ export async function* listObjects(options: ListingOptions): AsyncGenerator<List
   try {
     let next: Promise<ListObjectsV2CommandOutput> | undefined = fetchPage(undefined);
     let last = '' as ObjectKey;
+    let asked: Asked = { token: undefined, emptyAnswers: 0 };
     while (next !== undefined) {
       const answer: ListObjectsV2CommandOutput = await next.catch((error: unknown) => {
         throw listingError(options, error);
       });
       const token = answer.NextContinuationToken;
-      if (answer.IsTruncated === true && (token === undefined || token === '')) {
-        throw listingError(options, new Error('the answer is cut but has no continuation token'));
-      }
+      const endless = endlessness(answer, asked);
+      if (endless !== undefined) throw listingError(options, new Error(endless));
+      asked = { token, emptyAnswers: isEmpty(answer) ? asked.emptyAnswers + 1 : 0 };
       next = answer.IsTruncated === true ? fetchPage(token) : undefined;
       // Should the consumer stop before it is awaited.
       next?.catch(() => {});
@@ -76,6 +82,45 @@ export async function* listObjects(options: ListingOptions): AsyncGenerator<List
   } finally {
     client.destroy();
   }
+}
+
+interface Asked {
+  /** That the last answer gave to go on with. */
+  readonly token: string | undefined;
+  /** In a row. */
+  readonly emptyAnswers: number;
+}
+
+function isEmpty({ Contents: contents }: ListObjectsV2CommandOutput): boolean {
+  return contents === undefined || contents.length === 0;
+}
+
+/** @returns why the listing would never come to an end, or undefined */
+function endlessness(
+  answer: ListObjectsV2CommandOutput,
+  { token, emptyAnswers }: Asked,
+): string | undefined {
+  if (answer.IsTruncated !== true) return undefined;
+  const next = answer.NextContinuationToken;
+  if (next === undefined || next === '') return 'the answer is cut but has no continuation token';
+  if (next === token) return 'the answer has the same continuation token as the one before';
+  if (isEmpty(answer) && emptyAnswers >= MAX_EMPTY_ANSWERS) {
+    return `more than ${MAX_EMPTY_ANSWERS} answers in a row are cut and have no key`;
+  }
+  return undefined;
+}
+
+/** Ends an answer that is longer than any listing is. */
+function limited(body: Readable): Readable {
+  let bytes = 0;
+  const limit = new Transform({
+    transform(piece: Buffer, _encoding, done) {
+      bytes += piece.length;
+      if (bytes <= MAX_ANSWER_BYTES) done(null, piece);
+      else done(new Error(`the answer is longer than ${MAX_ANSWER_BYTES} bytes`));
+    },
+  });
+  return pipeline(body, limit, () => {});
 }
 
 async function openListing({
@@ -123,6 +168,16 @@ async function openListing({
           }),
     },
   });
+  client.middlewareStack.add(
+    (next) => async (args) => {
+      const output = await next(args);
+      const response = output.response as { body?: unknown };
+      if (response.body instanceof Readable) response.body = limited(response.body);
+      return output;
+    },
+    // The innermost, so that nobody has begun to read.
+    { step: 'deserialize', priority: 'low', name: 'limitAnswer' },
+  );
   const prefixText = Buffer.from(prefix, 'latin1').toString('utf8');
   const send = (
     token: string | undefined,
@@ -194,15 +249,13 @@ export function percentDecode(encoded: string): ObjectKey {
   ) as ObjectKey;
 }
 
-function listingError({ bucket }: ListingOptions, cause: unknown): MigrateError {
+function listingError({ bucket, credentials }: ListingOptions, cause: unknown): MigrateError {
   if (cause instanceof MigrateError) return cause;
   const name = cause instanceof Error && cause.name !== 'Error' ? `${cause.name}: ` : '';
-  return new MigrateError(
-    `bucket ${displayText(bucket)} cannot be listed: ${displayText(name + messageOf(cause))}`,
-    {
-      exitCode: 3,
-      hint: 'Check that this user may list the bucket (s3:ListBucket), then give the same command again.',
-      cause,
-    },
-  );
+  const told = displayText((name + messageOf(cause)).replaceAll(credentials.secret, '***'));
+  return new MigrateError(`bucket ${displayText(bucket)} cannot be listed: ${told}`, {
+    exitCode: 3,
+    hint: 'Check that this user may list the bucket (s3:ListBucket), then give the same command again.',
+    cause,
+  });
 }
