@@ -89,6 +89,103 @@ export function lossesIn(detail: string): readonly string[] {
   return at < 0 ? NONE : detail.slice(at + LOST.length).split(' ');
 }
 
+/** What tells one version of a source's object from another. */
+export interface ObjectVersion {
+  readonly bytes: number;
+  /** Empty where the source has none. */
+  readonly etag: string;
+  /** As the source tells it; for comparing two answers. */
+  readonly lastModified: string;
+}
+
+/** How it is known that a destination has the bytes of a part that was sent to it. */
+export type PartProof =
+  /** It was seen to refuse a part whose CRC32 is wrong. */
+  | 'crc32'
+  /** It was seen to refuse a part whose Content-MD5 is wrong, or is trusted to do so. */
+  | 'md5'
+  /** It was seen to give the MD5 of a part as the part's ETag, and that is compared. */
+  | 'etag'
+  /** It was seen to keep what fits neither digest. Only the length tells. */
+  | 'none';
+
+/** A part that a destination has acknowledged, as the completion of its upload names it. */
+export interface AcknowledgedPart {
+  readonly partNumber: number;
+  readonly etag: string;
+  /** What it was sent with, in base64. */
+  readonly digest: { readonly algorithm: 'md5' | 'crc32'; readonly base64: string };
+}
+
+/** What a multipart upload was begun for: only for the very same it can be gone on with. */
+export interface UploadPlan {
+  readonly version: ObjectVersion;
+  /** SHA-256, in hex, of the headers that belong to the object and went with its creation. */
+  readonly headersSha256: string;
+  /** Lengths of all its parts, in bytes. */
+  readonly partLengths: readonly number[];
+  readonly proof: PartProof;
+}
+
+/** A multipart upload that was begun at the destination, and is not known to be over. */
+export interface JournalledUpload {
+  /** The journal's own. */
+  readonly number: number;
+  readonly key: ObjectKey;
+  /** When it was about to be created, in ms since the epoch, by this host's clock. */
+  readonly intendedAt: number;
+  /** Undefined when no answer to its creation is known: it may be there, or not. */
+  readonly uploadId: string | undefined;
+  /** Undefined until its first part is about to be sent. */
+  readonly plan: UploadPlan | undefined;
+  /** By number. */
+  readonly parts: ReadonlyMap<number, AcknowledgedPart>;
+  /**
+   * `abandoned`: it is to be aborted. `completed`: it has become an object with this ETag; kept until its key is
+   * recorded, so that what is there then is known for our own.
+   */
+  readonly state:
+    | { readonly kind: 'open' }
+    | { readonly kind: 'abandoned' }
+    | { readonly kind: 'completed'; readonly etag: string };
+  /** Begun by an earlier start of the run, and not gone on with in this one. */
+  readonly isEarlier: boolean;
+  /** The key has an outcome that is recorded: it needs no transfer any more. */
+  readonly isRecorded: boolean;
+}
+
+/**
+ * Where the transfer notes what it does with multipart uploads, so that the next start of the run finds what
+ * this one may leave behind. Notes of one upload come in the order of these methods, and are kept in it.
+ */
+export interface UploadJournal {
+  /** Uploads of this key that earlier starts have left, and that were not abandoned. */
+  earlier(key: ObjectKey): Promise<readonly JournalledUpload[]>;
+  /**
+   * Before an upload is created. Resolves when a kill could not undo the note any more.
+   *
+   * @returns the upload's number here
+   * @throws MigrateError when it cannot be noted: then nothing is to be created
+   */
+  intend(key: ObjectKey): Promise<number>;
+  /** Before anything is sent to the upload. Resolves, and throws, as `intend`. */
+  created(number: number, uploadId: string): Promise<void>;
+  /**
+   * Before the first part is sent. Resolves when a power loss could not undo the note any more.
+   *
+   * @throws MigrateError as `intend`
+   */
+  begin(number: number, plan: UploadPlan): Promise<void>;
+  /** An earlier start's upload is gone on with. */
+  resume(number: number): void;
+  acknowledge(number: number, part: AcknowledgedPart): void;
+  completed(number: number, etag: string): void;
+  /** It is not to become an object, whatever happens: before it is aborted. */
+  abandon(number: number): void;
+  /** It is not at the destination any more, nor has it become an object. */
+  over(number: number): void;
+}
+
 /** What became of one key that had to be transferred. */
 export type Outcome =
   | {

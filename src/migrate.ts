@@ -6,9 +6,17 @@
  * transfer is begun any more, those under way are finished and recorded, and the run can be continued.
  */
 import { performance } from 'node:perf_hooks';
-import { type Counters, Decision, newCounters, type PlanPage } from './domain.ts';
-import type { MigrateError } from './errors.ts';
-import { BEFORE_ALL, displayKey, type ObjectKey } from './object-key.ts';
+import {
+  type Counters,
+  Decision,
+  type JournalledUpload,
+  newCounters,
+  type PlanPage,
+  type Side,
+  type UploadJournal,
+} from './domain.ts';
+import { MigrateError, messageOf } from './errors.ts';
+import { BEFORE_ALL, displayKey, displayText, type ObjectKey } from './object-key.ts';
 import { plan } from './plan/plan.ts';
 import { probedPolicy, unconditionalWrites } from './probed-policy.ts';
 import { prepareLogFolder } from './record/disk.ts';
@@ -21,8 +29,16 @@ import {
 } from './record/run-folder.ts';
 import { conservation } from './report/conservation.ts';
 import { FailureGroups } from './report/failures.ts';
+import { loadNote } from './report/load-note.ts';
+import { Outages } from './report/outages.ts';
 import { type Progress, startProgress } from './report/progress.ts';
-import { type EarlierWork, formatSummary, type RunEnd } from './report/summary.ts';
+import {
+  type EarlierWork,
+  formatSummary,
+  formatUploadsLeft,
+  type RunEnd,
+  type UploadsLeft,
+} from './report/summary.ts';
 import {
   identityOf,
   type Lists,
@@ -31,18 +47,25 @@ import {
   type Surroundings,
   stopping,
 } from './run-inputs.ts';
-import { type OpenBuckets, openBuckets } from './s3/open-store.ts';
+import { credentialsToCheck } from './s3/credentials.ts';
+import { flagOf, type OpenBuckets, openBuckets } from './s3/open-store.ts';
 import { type ConditionalWrite, WireObjectStore } from './s3/wire-object-store.ts';
 import type { CopyPolicy } from './transfer/copy-policy.ts';
 import type { Crew, CrewEvents } from './transfer/crew.ts';
+import type { FailureLimits, WatchedSide } from './transfer/failure-watch.ts';
 import { LocalCrew } from './transfer/local-crew.ts';
 import { retryPolicy } from './transfer/retry.ts';
+import { settleUploads } from './transfer/settle-uploads.ts';
 import { ThreadCrew } from './transfer/thread-crew.ts';
 import { Transfer } from './transfer/transfer.ts';
 
 export interface MigrateOptions extends RunInputs {
   /** Objects under way at once, 1 to 4096. */
   readonly threads: number;
+  /** As many at least, whatever a store has to say; 1 to `threads`. */
+  readonly threadsMin: number;
+  /** How long a store may be down before the run is stopped, in ms. */
+  readonly maxOutageMs: number;
   /** Threads that copy, 1 to `threads`. */
   readonly cores: number;
   /** Bytes of collected bodies held at once. */
@@ -58,6 +81,10 @@ export interface MigrateOptions extends RunInputs {
   readonly startAfter: ObjectKey | undefined;
   /** Stop after so many keys that need a transfer; undefined for all. */
   readonly first: number | undefined;
+  /** Listed keys that the source does not have count against the run: see {@link RunResult.missing}. */
+  readonly failOnMissing: boolean;
+  /** Stop once so many objects have failed in this run; undefined for never. */
+  readonly maxFailures: number | undefined;
   readonly logFolder: string;
   /** Disk that pages finished ahead of a slow one may take, in bytes. */
   readonly aheadLimitBytes: number;
@@ -71,12 +98,15 @@ export interface RunResult {
   readonly error: MigrateError | undefined;
   /** Failed objects recorded in the log folder, of earlier runs too. */
   readonly failed: number;
+  /** Listed keys that the source did not have, of earlier runs too; 0 unless they count against the run. */
+  readonly missing: number;
   /** Every listed key ended in exactly one counted state. Says nothing when the run broke off. */
   readonly conserved: boolean;
 }
 
 /** Pages ahead of a slow one from which on the line names the key that all wait for. */
 const WORTH_NAMING_PAGES = 16;
+const LOOK_FOR_OUTAGES_MS = 500;
 
 /**
  * Migrates what the lists name, and tells about it on `stderr`.
@@ -96,7 +126,9 @@ export async function migrate(
   const stores = await openBuckets(options);
   try {
     const folder = await openRunFolder(folderOptions);
-    if (folder.state === 'complete') return await tellComplete(folder, options, surroundings);
+    if (folder.state === 'complete') {
+      return await tellComplete({ options, surroundings, stores, folder });
+    }
     const policy = await probe({ options, surroundings, stores, folder });
     if (policy === undefined) return interruptedAtStart(signal);
     const unconditional = unconditionalWrites(policy);
@@ -113,14 +145,15 @@ export async function migrate(
 
 /** The caller closes the new destination. */
 function withoutCondition(
-  { source, settled }: OpenBuckets,
+  { source, settled, keyrings }: OpenBuckets,
   unconditional: readonly ConditionalWrite[],
 ): OpenBuckets {
   const destination = { ...settled.destination, unconditional };
   return {
     source,
-    destination: new WireObjectStore(destination),
+    destination: new WireObjectStore(destination, keyrings.destination),
     settled: { source: settled.source, destination },
+    keyrings,
   };
 }
 
@@ -144,11 +177,19 @@ async function probe({
   stores: { destination },
   folder,
 }: Opened): Promise<CopyPolicy | undefined> {
+  const tellStopping = (): void => {
+    stderr.write(
+      's3migrate: stopping: the probe removes what it wrote first; Ctrl-C again leaves at once\n',
+    );
+  };
+  signal.addEventListener('abort', tellStopping);
   try {
     return await probedPolicy({
       destination,
       policy,
       probePrefix,
+      run: folder.run,
+      resumed: folder.state === 'resumed',
       signal,
       onFindings: (findings, lines) => {
         folder.keepProbe(findings);
@@ -159,6 +200,8 @@ async function probe({
     await folder.close({ complete: false });
     if (signal.aborted && error === signal.reason) return undefined;
     throw error;
+  } finally {
+    signal.removeEventListener('abort', tellStopping);
   }
 }
 
@@ -191,9 +234,11 @@ async function run({
   const transfer = new Transfer({
     counters,
     threads: options.threads,
+    failures: failureLimits(options, stores, folder),
     signal: stop,
     warn: (message) => progress.message(`s3migrate: warning: ${message}`),
-    crew: (events) => crewOf({ options, policy, stores, counters, signal: stop }, events),
+    crew: (events) =>
+      crewOf({ options, policy, stores, counters, uploads: folder.uploads, signal: stop }, events),
   });
   surroundings.onLeave(() => transfer.leave());
   const progress = startProgress({
@@ -201,11 +246,16 @@ async function run({
     stream: stderr,
     now: () => performance.now(),
     listBytesAtStart: () => listBytesAtStart,
-    note: () => waitingNote(folder, transfer),
+    note: () => noteOf(folder, transfer, options),
   });
+  const watching = watchOutages(transfer, options, progress);
+  for (const [side, keyring] of Object.entries(stores.keyrings)) {
+    if (keyring !== undefined) keyring.onTrouble = toldOnce(side, progress);
+  }
   folder.warnings.forEach((warning) => progress.message(`s3migrate: warning: ${warning}`));
   signal.addEventListener('abort', () => tellInterrupted(progress, counters));
   const beganMs = performance.now();
+  await settle(folder, stores, signal, isOfNoUse);
   let error: MigrateError | undefined;
   let totals: RunTotals | undefined;
   try {
@@ -218,12 +268,18 @@ async function run({
   }
   const ending = { signal, counters, first: options.first };
   let end = endOf({ error, ...ending });
+  if (end.kind !== 'stopped') {
+    const ended = end;
+    await settle(folder, stores, signal, (upload) => !isKept(upload, ended));
+  }
+  const uploads = uploadsLeft(folder, end);
   try {
     totals = await folder.close({ complete: end.kind === 'complete' });
   } catch (thrown) {
     error ??= stopping(thrown);
     end = endOf({ error, ...ending });
   }
+  clearInterval(watching);
   progress.stop();
   stderr.write(
     formatSummary({
@@ -233,14 +289,90 @@ async function run({
       failures: failures.digest(),
       logFolder: options.logFolder,
       unconditional: unconditionalAs(policy),
+      failOnMissing: options.failOnMissing,
       earlier: earlierWork(folder, options.startAfter),
+      uploads,
     }),
   );
   return {
     end,
     error,
     failed: totals?.failed ?? counters.failed,
+    missing: options.failOnMissing ? (totals ?? counters).skippedDownload : 0,
     conserved: conservation(counters).ok,
+  };
+}
+
+/** Aborts uploads that are not to be at the destination any more, as far as it lets that be done. */
+async function settle(
+  { uploads }: RunFolder,
+  { destination }: OpenBuckets,
+  signal: AbortSignal,
+  isToGo: (upload: JournalledUpload) => boolean,
+): Promise<void> {
+  const known = uploads.uploads;
+  const retry = retryPolicy(signal);
+  const context = { destination, retry, uploads, known, now: Date.now };
+  await settleUploads(
+    known.filter((upload) => upload.state.kind !== 'completed' && isToGo(upload)),
+    context,
+  );
+}
+
+/** Whether an upload of an earlier start will certainly not be gone on with. */
+function isOfNoUse(upload: JournalledUpload): boolean {
+  const { uploadId, state, isRecorded } = upload;
+  if (uploadId === undefined) return false;
+  return isRecorded || upload.plan === undefined || state.kind === 'abandoned';
+}
+
+/** What an earlier start has begun, and this one has not come to, is for the next one, if there is to be one. */
+function isKept(upload: JournalledUpload, { kind }: RunEnd): boolean {
+  const { state, isEarlier, isRecorded } = upload;
+  const canGoOn = upload.plan !== undefined && state.kind === 'open' && !isRecorded;
+  return canGoOn && (isEarlier || kind === 'stopped') && kind !== 'complete';
+}
+
+function uploadsLeft({ uploads }: RunFolder, end: RunEnd): UploadsLeft {
+  const left = { kept: 0, left: 0, unanswered: 0 };
+  for (const upload of uploads.uploads) {
+    if (upload.state.kind === 'completed') continue;
+    if (isKept(upload, end)) left.kept++;
+    else if (upload.uploadId === undefined) left.unanswered++;
+    else left.left++;
+  }
+  return left;
+}
+
+function failureLimits(
+  options: MigrateOptions,
+  stores: OpenBuckets,
+  folder: RunFolder,
+): FailureLimits {
+  const watched = (side: Side): WatchedSide => {
+    const { flagPrefix, credentials } = options[side];
+    return {
+      name: `${side} ${displayText(stores[side].name)}`,
+      toCheck: credentialsToCheck(credentials, flagOf(flagPrefix)),
+      headBucket: () => stores[side].headBucket(),
+    };
+  };
+  return {
+    sides: { source: watched('source'), destination: watched('destination') },
+    maxFailures: options.maxFailures,
+    hasWorked: folder.earlier.copied > 0,
+  };
+}
+
+/** New credentials are asked for again and again while the old ones still hold. */
+function toldOnce(side: string, progress: Progress): (reason: unknown) => void {
+  const told = new Set<string>();
+  return (reason) => {
+    const message = messageOf(reason);
+    if (!told.has(message)) {
+      progress.message(`s3migrate: warning: ${side}: ${message}; those in use hold for now`);
+    }
+    told.add(message);
   };
 }
 
@@ -258,10 +390,10 @@ export async function rehearse(options: MigrateOptions, surroundings: Surroundin
   const stores = await openBuckets(options);
   const counters = newCounters();
   let transfers = 0;
-  let readerLeft = false;
-  // Standard output is never `destroyed`, whatever becomes of its reader.
-  stdout.once('error', () => {
-    readerLeft = true;
+  // Standard output is never `destroyed`, whatever becomes of it.
+  let broken: NodeJS.ErrnoException | undefined;
+  stdout.once('error', (error) => {
+    broken = error;
   });
   try {
     const pages = planOf({ options, lists, counters, start, signal });
@@ -269,14 +401,22 @@ export async function rehearse(options: MigrateOptions, surroundings: Surroundin
       const lines = linesOf(page);
       transfers += lines.transfers;
       if (lines.text !== '' && !stdout.write(lines.text)) await drained(stdout, signal);
-      if (readerLeft) break;
+      if (broken !== undefined) break;
     }
   } finally {
     closeAll(stores);
   }
+  await written(stdout);
+  // A reader that has seen enough (head, a pager) leaves: that is no fault.
+  if (broken !== undefined && broken.code !== 'EPIPE') {
+    throw new MigrateError(`standard output cannot be written: ${messageOf(broken)}`, {
+      exitCode: 3,
+      hint: 'Nothing was copied. Let it go to a terminal, or to a disk with room.',
+    });
+  }
   const { ignored, exists, done } = counters;
   stderr.write(
-    `s3migrate: dry run${readerLeft || signal.aborted ? ', cut short' : ''}: both buckets can be used; what the destination does with conditional writes was not probed\n` +
+    `s3migrate: dry run${broken !== undefined || signal.aborted ? ', cut short' : ''}: both buckets can be used; what the destination does with conditional writes was not probed\n` +
       `  ${transfers} to transfer, ${exists} exist, ${ignored} of other hosts, ${done} recorded already; nothing was written\n`,
   );
 }
@@ -296,6 +436,14 @@ function linesOf({ keys, decisions }: PlanPage): { text: string; transfers: numb
   return { text, transfers };
 }
 
+/** Waits until all is written, or never will be. */
+function written(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => {
+    // Called with the error too, where there is one.
+    stream.write('', () => resolve());
+  });
+}
+
 /** Waits until more can be written, or never will. */
 function drained(stream: NodeJS.WriteStream, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
@@ -306,7 +454,7 @@ function drained(stream: NodeJS.WriteStream, signal: AbortSignal): Promise<void>
 
 function interruptedAtStart({ reason }: AbortSignal): RunResult {
   const end = { kind: 'interrupted', signal: reason as 'SIGINT' | 'SIGTERM' } as const;
-  return { end, error: undefined, failed: 0, conserved: true };
+  return { end, error: undefined, failed: 0, missing: 0, conserved: true };
 }
 
 /** What makes a run the one it is; only the same continues what a log folder holds. */
@@ -373,17 +521,23 @@ interface CrewInput {
   readonly policy: CopyPolicy;
   readonly stores: OpenBuckets;
   readonly counters: Counters;
+  readonly uploads: UploadJournal;
   readonly signal: AbortSignal;
 }
 
 /** With one core no thread is started: it would only cost. */
 function crewOf(
-  { options, policy, stores, counters, signal }: CrewInput,
+  { options, policy, stores, counters, uploads, signal }: CrewInput,
   events: CrewEvents,
 ): Crew {
-  const { cores, threads, memoryBytes, multipartThresholdBytes, partBytes } = options;
-  const work = { counters, threads, memoryBytes, multipartThresholdBytes, partBytes, policy };
-  if (cores > 1) return new ThreadCrew({ ...work, ...stores.settled, cores }, events);
+  const { cores, threads, threadsMin, maxOutageMs, memoryBytes } = options;
+  const { multipartThresholdBytes, partBytes } = options;
+  const sizes = { threads, threadsMin, memoryBytes, multipartThresholdBytes, partBytes };
+  const work = { counters, uploads, policy, maxOutageMs, ...sizes };
+  if (cores > 1) {
+    const { settled, keyrings } = stores;
+    return new ThreadCrew({ ...work, ...settled, keyrings, cores }, events);
+  }
   const { source, destination } = stores;
   const retry = retryPolicy(signal);
   return new LocalCrew({ ...work, source, destination, retry, now: Date.now }, events);
@@ -392,6 +546,37 @@ function crewOf(
 function closeAll({ source, destination }: OpenBuckets): void {
   source.close();
   destination.close();
+}
+
+/** Tells when a store stops answering, and when it is back; until the interval is cleared. */
+function watchOutages(
+  transfer: Transfer,
+  { maxOutageMs }: MigrateOptions,
+  progress: Progress,
+): NodeJS.Timeout {
+  const outages = new Outages();
+  return setInterval(() => {
+    const { load } = transfer;
+    for (const side of ['source', 'destination'] as const) {
+      const text = outages.look(side, load[side].down, maxOutageMs);
+      if (text !== undefined) progress.message(`s3migrate: ${text}`);
+    }
+  }, LOOK_FOR_OUTAGES_MS).unref();
+}
+
+/** What slows the run down, if anything does. */
+function noteOf(
+  folder: RunFolder,
+  transfer: Transfer,
+  { maxOutageMs }: MigrateOptions,
+): string | undefined {
+  const { source, destination } = transfer.load;
+  const notes = [
+    loadNote('source', { ...source, maxOutageMs }),
+    loadNote('destination', { ...destination, maxOutageMs }),
+    waitingNote(folder, transfer),
+  ];
+  return notes.filter((note) => note !== undefined).join('; ') || undefined;
 }
 
 function waitingNote(folder: RunFolder, transfer: Transfer): string | undefined {
@@ -442,16 +627,26 @@ function earlierWork(
 }
 
 /** The same command once more, after a run that had come to its end. */
-async function tellComplete(
-  folder: RunFolder,
-  { logFolder }: MigrateOptions,
-  { stderr }: Surroundings,
-): Promise<RunResult> {
-  const { copied, failed } = await folder.close({ complete: true });
+async function tellComplete({
+  options: { logFolder, failOnMissing },
+  surroundings: { stderr, signal },
+  stores,
+  folder,
+}: Opened): Promise<RunResult> {
+  for (const warning of folder.warnings) {
+    stderr.write(`s3migrate: warning: ${displayText(warning)}\n`);
+  }
+  const end = { kind: 'complete' } as const;
+  await settle(folder, stores, signal, () => true);
+  const uploads = uploadsLeft(folder, end);
+  const { copied, failed, skippedDownload } = await folder.close({ complete: true });
+  const missing = failOnMissing ? skippedDownload : 0;
+  const notFound = missing > 0 ? `, ${missing} NOT FOUND (--fail-on-missing)` : '';
   stderr.write(
-    `s3migrate: this run is complete already: ${copied} objects copied, ${failed} failed; nothing to do\n` +
+    `s3migrate: this run is complete already: ${copied} objects copied, ${failed} failed${notFound}; nothing to do\n` +
+      formatUploadsLeft(uploads, logFolder) +
       `  logs      ${logFolder}\n` +
       '  next      another pass over the same buckets: make new lists, and give a new --log-folder\n',
   );
-  return { end: { kind: 'complete' }, error: undefined, failed, conserved: true };
+  return { end, error: undefined, failed, missing, conserved: true };
 }

@@ -16,6 +16,10 @@ export interface ProbedPolicyOptions {
   readonly destination: ObjectStore;
   readonly policy: CopyPolicy;
   readonly probePrefix: ObjectKey;
+  /** Begins the random name below it; see `RunFolder.run`. */
+  readonly run: string;
+  /** Whether an earlier start of the run may have been killed in its probe: what that wrote is removed first. */
+  readonly resumed: boolean;
   readonly signal: AbortSignal;
   /** Told the findings, in lines for the operator, as soon as they are there. */
   readonly onFindings: (findings: Capabilities, lines: readonly string[]) => void;
@@ -30,12 +34,15 @@ export async function probedPolicy({
   destination,
   policy,
   probePrefix,
+  run,
+  resumed,
   signal,
   onFindings,
 }: ProbedPolicyOptions): Promise<CopyPolicy> {
   const capabilities = await probeDestination(destination, {
     prefix: probePrefix,
-    random: () => randomBytes(16).toString('hex'),
+    random: () => `${run}${randomBytes(8).toString('hex')}`,
+    ...(resumed && { abandoned: `${probePrefix}${run}` as ObjectKey }),
     now: Date.now,
     signal,
   });

@@ -83,7 +83,8 @@ export function placesOf({
   };
 }
 
-function urlOf({ endpoint }: BucketAddress): string {
+/** As in a run's identity. */
+export function urlOf({ endpoint }: BucketAddress): string {
   return `${endpoint.tls === undefined ? 'http' : 'https'}://${endpoint.host}:${endpoint.port}`;
 }
 

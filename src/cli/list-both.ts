@@ -97,9 +97,9 @@ async function listSide(
   { side, folder, signal, prefix, ...addresses }: ListSideOptions,
   progress: ListingProgress,
 ): Promise<ListSummary> {
-  const { store, settled } = await openBucket(addresses[side]);
+  const { store, settled, keyring } = await openBucket(addresses[side]);
   store.close();
-  const task = { bucket: settled, prefix, folder, csv: false, signal };
+  const task = { bucket: settled, keyring, prefix, folder, csv: false, signal };
   const summary = await writeLists(task, progress).catch((error: unknown) => {
     throw error instanceof MigrateError ? naming(side, error) : error;
   });

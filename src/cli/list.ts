@@ -14,7 +14,7 @@ import {
 import { cutToColumns } from '../report/progress-line.ts';
 import { type ListedObject, listObjects } from '../s3/listing.ts';
 import { type BucketAddress, type OpenBucket, openBucket } from '../s3/open-store.ts';
-import { bucketAddress, type RawOptions, requireFlags, usageError } from './options.ts';
+import { bucketAddress, keyFlags, type RawOptions, requireFlags, usageError } from './options.ts';
 import { exitCodeOf, watchSignals } from './signals.ts';
 
 /** Redraws of the progress line, in ms. */
@@ -25,16 +25,17 @@ const TELL_EVERY_MS = 250;
  * @throws MigrateError
  */
 export async function listBucket(folder: string, raw: RawOptions): Promise<ExitCode> {
-  requireFlags(raw, ['url', 'bucket', 'key', 'secret']);
+  requireFlags(raw, ['url', 'bucket', ...keyFlags(raw, '-')]);
   const address = bucketAddress(raw, { prefix: '-', side: 'bucket' });
   const prefix = prefixOf(raw);
-  const { store, settled } = await openBucket(address);
+  const { store, settled, keyring } = await openBucket(address);
   store.close();
   const interruption = watchSignals();
   const progress = newListingProgress();
   try {
     const { signal } = interruption;
-    const task = { bucket: settled, prefix, folder, csv: raw['csv'] === true, signal };
+    const csv = raw['csv'] === true;
+    const task = { bucket: settled, keyring, prefix, folder, csv, signal };
     const summary = await withProgressLine(
       () => `obj=${progress.listed} ${displayKey(progress.last)}`,
       () => writeLists(task, progress),
@@ -65,6 +66,8 @@ export function prefixOf(raw: RawOptions): ObjectKey {
 export interface ListingTask {
   /** Of a bucket that was opened. */
   readonly bucket: OpenBucket['settled'];
+  /** Of the same bucket. */
+  readonly keyring: OpenBucket['keyring'];
   /** Only keys that begin with it. */
   readonly prefix: ObjectKey;
   /** New or empty. */
@@ -92,7 +95,7 @@ export function newListingProgress(): ListingProgress {
  *   listed or a list not be written
  */
 export async function writeLists(
-  { bucket, prefix, folder, csv, signal }: ListingTask,
+  { bucket, keyring, prefix, folder, csv, signal }: ListingTask,
   progress: ListingProgress,
 ): Promise<ListSummary> {
   const writer = await createListWriter({
@@ -100,7 +103,7 @@ export async function writeLists(
     ...(csv && { csv: { columns: ['size', 'etag', 'last_modified'] } }),
   });
   try {
-    for await (const objects of listObjects({ ...bucket, prefix, signal })) {
+    for await (const objects of listObjects({ ...bucket, keyring, prefix, signal })) {
       await writer.append(rowsOf(objects));
       progress.listed += objects.length;
       progress.last = objects.at(-1)?.key ?? progress.last;
@@ -145,7 +148,7 @@ function summarise(
   folder: string,
 ): ExitCode {
   process.stderr.write(
-    `s3migrate: ${keys} keys of bucket ${displayText(bucket)} in ${files} list files in ${displayText(folder)}\n`,
+    `s3migrate: ${keys} keys of bucket ${displayText(bucket)} in ${files} list ${files === 1 ? 'file' : 'files'} in ${displayText(folder)}\n`,
   );
   if (impossible.count === 0) return 0;
   process.stderr.write(`  ${impossibleKeys(impossible)} are in no list\n`);

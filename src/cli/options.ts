@@ -9,6 +9,11 @@ import { MigrateError, messageOf } from '../errors.ts';
 import type { MigrateOptions } from '../migrate.ts';
 import { displayText, keyFromText, type ObjectKey, unescapeKey } from '../object-key.ts';
 import type { RunInputs } from '../run-inputs.ts';
+import {
+  type BucketCredentials,
+  CREDENTIAL_TEXT,
+  type CredentialsProvider,
+} from '../s3/credentials.ts';
 import { parseEndpoint } from '../s3/endpoint.ts';
 import type { BucketAddress } from '../s3/open-store.ts';
 import { parseProbePrefix } from '../s3/probe/probe-prefix.ts';
@@ -20,6 +25,7 @@ import {
   type OnLoss,
 } from '../transfer/copy-policy.ts';
 import type { Endpoint } from '../wire/connection.ts';
+import { parseDuration } from './duration.ts';
 import { formatSize, parseSize } from './size.ts';
 
 /** Values by commander's names (camel case), as given, from the environment, or the default. */
@@ -42,18 +48,16 @@ const MAX_PUT_BYTES = 5 * 1024 ** 3;
 /** https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html */
 const MIN_PART_BYTES = 5 * 1024 ** 2;
 const MAX_PART_BYTES = 5 * 1024 ** 3;
-const MANDATORY = [
-  'src-url',
-  'src-bucket',
-  'src-key',
-  'src-secret',
-  'src-folder',
-  'dest-url',
-  'dest-bucket',
-  'dest-key',
-  'dest-secret',
-  'dest-folder',
-];
+
+/** In the order in which they are told of. */
+function mandatory(raw: RawOptions, more: readonly 'folder'[]): string[] {
+  return (['src', 'dest'] as const).flatMap((side) => [
+    `${side}-url`,
+    `${side}-bucket`,
+    ...keyFlags(raw, `--${side}`),
+    ...more.map((flag) => `${side}-${flag}`),
+  ]);
+}
 
 export function migrateOptions(raw: RawOptions, toolVersion: string): MigrateOptions {
   const inputs = runInputs(raw);
@@ -69,6 +73,8 @@ export function migrateOptions(raw: RawOptions, toolVersion: string): MigrateOpt
   return {
     ...inputs,
     threads,
+    threadsMin: wholeNumber(raw, 'threads-min', { least: 1, most: threads }),
+    maxOutageMs: duration(raw, 'max-outage'),
     cores,
     memoryBytes,
     multipartThresholdBytes: size(raw, 'multipart-threshold', {
@@ -86,6 +92,11 @@ export function migrateOptions(raw: RawOptions, toolVersion: string): MigrateOpt
       raw['first'] === undefined
         ? undefined
         : wholeNumber(raw, 'first', { least: 1, most: Number.MAX_SAFE_INTEGER }),
+    failOnMissing: raw['failOnMissing'] === true,
+    maxFailures:
+      raw['maxFailures'] === undefined
+        ? undefined
+        : wholeNumber(raw, 'max-failures', { least: 1, most: Number.MAX_SAFE_INTEGER }),
     logFolder: text(raw, 'log-folder'),
     aheadLimitBytes: size(raw, 'ahead-disk', { least: 1 }),
     toolVersion,
@@ -93,7 +104,7 @@ export function migrateOptions(raw: RawOptions, toolVersion: string): MigrateOpt
 }
 
 function runInputs(raw: RawOptions): RunInputs {
-  requireFlags(raw, MANDATORY);
+  requireFlags(raw, mandatory(raw, ['folder']));
   return {
     ...bucketsAndShard(raw),
     sourceLists: text(raw, 'src-folder'),
@@ -105,10 +116,7 @@ function runInputs(raw: RawOptions): RunInputs {
 export function bucketsAndShard(
   raw: RawOptions,
 ): Pick<RunInputs, 'source' | 'destination' | 'shard'> {
-  requireFlags(
-    raw,
-    MANDATORY.filter((flag) => !flag.endsWith('-folder')),
-  );
+  requireFlags(raw, mandatory(raw, []));
   const source = bucketAddress(raw, { prefix: '--src', side: 'source' });
   const destination = bucketAddress(raw, { prefix: '--dest', side: 'destination' });
   refuseSameBucket(source, destination);
@@ -143,7 +151,7 @@ interface SideOfFlags {
 
 /** @throws MigrateError naming the flag. The flags themselves must be there already: {@link requireFlags}. */
 export function bucketAddress(raw: RawOptions, { prefix, side }: SideOfFlags): BucketAddress {
-  const name = (flag: string): string => (prefix === '-' ? flag : `${prefix.slice(2)}-${flag}`);
+  const name = namesWith(prefix);
   const bucket = text(raw, name('bucket'));
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/.test(bucket)) {
     throw usageError(
@@ -156,17 +164,22 @@ export function bucketAddress(raw: RawOptions, { prefix, side }: SideOfFlags): B
     flagPrefix: prefix,
     endpoint: endpoint(raw, name),
     bucket,
-    credentials: {
-      accessKey: credential(raw, name('key')),
-      secret: credential(raw, name('secret')),
-      sessionToken:
-        raw[camelCase(name('session-token'))] === undefined
-          ? undefined
-          : credential(raw, name('session-token')),
-    },
+    credentials: credentials(raw, name),
     region: raw[camelCase(name('region'))] as string | undefined,
     addressing: addressing(raw, name('addressing')),
   };
+}
+
+/** The name of a flag without dashes: `key` as `src-key`, or as it is where the flags have no prefix. */
+function namesWith(prefix: string): (flag: string) => string {
+  return (flag) => (prefix === '-' ? flag : `${prefix.slice(2)}-${flag}`);
+}
+
+/** Those that hold the keys of a bucket: none where its credentials come from a provider. */
+export function keyFlags(raw: RawOptions, prefix: string): string[] {
+  const name = namesWith(prefix);
+  const from = raw[camelCase(name('credentials'))] ?? GIVEN_KEYS;
+  return from === GIVEN_KEYS || from === '' ? [name('key'), name('secret')] : [];
 }
 
 /** Names all missing flags in one error, not one after another. */
@@ -222,10 +235,47 @@ function certificates(raw: RawOptions, flag: string): string | undefined {
   }
 }
 
+/** The value of `--credentials` for those that the operator gives by flags. */
+export const GIVEN_KEYS = 'keys';
+const KEY_FLAGS = ['key', 'secret', 'session-token'] as const;
+
+function credentials(raw: RawOptions, name: (flag: string) => string): BucketCredentials {
+  const flag = name('credentials');
+  const from = isGiven(raw, flag) ? text(raw, flag) : GIVEN_KEYS;
+  if (from !== GIVEN_KEYS) {
+    const both = KEY_FLAGS.map(name).find((one) => isGiven(raw, one));
+    if (both === undefined) return credentialsProvider(flag, from);
+    throw usageError(
+      `--${flag} and --${both} exclude each other`,
+      `Leave out one of them; look into the environment too (${environmentName(both)}).`,
+    );
+  }
+  return {
+    accessKey: credential(raw, name('key')),
+    secret: credential(raw, name('secret')),
+    sessionToken:
+      raw[camelCase(name('session-token'))] === undefined
+        ? undefined
+        : credential(raw, name('session-token')),
+  };
+}
+
+function credentialsProvider(flag: string, from: string): CredentialsProvider {
+  if (from === 'aws') return { from: 'aws' };
+  const [, kind, value = ''] = /^(profile|file)=(.+)$/s.exec(from) ?? [];
+  if (kind === 'profile') return { from: 'profile', profile: value };
+  if (kind === 'file') return { from: 'file', path: value };
+  // What was typed may be a secret.
+  throw usageError(
+    `--${flag} is given none of its choices`,
+    'Give keys (the default), aws, profile=NAME or file=PATH.',
+  );
+}
+
 /** Credentials go into headers: a line break in one, as pasted text has, must not get there. */
 function credential(raw: RawOptions, flag: string): string {
   const value = text(raw, flag);
-  if (/^[\x21-\x7e]+$/.test(value)) return value;
+  if (CREDENTIAL_TEXT.test(value)) return value;
   throw usageError(
     `--${flag} holds a blank, a line break or a character that is not ASCII`,
     'Was something copied along with it?',
@@ -338,6 +388,13 @@ function storageClass(raw: RawOptions): CopyPolicy['storageClass'] {
 function startAfter(raw: RawOptions): ObjectKey | undefined {
   const given = raw['startAfter'];
   if (given === undefined) return undefined;
+  // Node takes bytes of the command line that are not UTF-8 for this character: which they were is lost.
+  if (String(given).includes('\uFFFD')) {
+    throw usageError(
+      `--start-after "${displayText(String(given))}" holds bytes that are not UTF-8`,
+      String.raw`Write them as migrate.log does: \xFF for the byte FF (and \xEF\xBF\xBD for the character U+FFFD).`,
+    );
+  }
   const key = unescapeKey(keyFromText(String(given)));
   if (key !== undefined) return key;
   throw usageError(
@@ -376,6 +433,17 @@ function size(
   throw usageError(
     `--${flag} "${displayText(given)}" is not a size ${range}`,
     'For example 256MiB or 1GiB.',
+  );
+}
+
+/** @returns ms */
+function duration(raw: RawOptions, flag: string): number {
+  const given = text(raw, flag);
+  const ms = parseDuration(given);
+  if (ms !== undefined) return ms;
+  throw usageError(
+    `--${flag} "${displayText(given)}" is not a duration`,
+    'For example 90s, 15m or 1h; 0 for none.',
   );
 }
 

@@ -17,7 +17,14 @@ import {
 import { type ProbeOptions, probeDestination, probeSource } from '../s3/probe/probe.ts';
 import { parseProbePrefix } from '../s3/probe/probe-prefix.ts';
 import { warnOfInsecure } from './insecure.ts';
-import { bucketAddress, isGiven, type RawOptions, requireFlags, usageError } from './options.ts';
+import {
+  bucketAddress,
+  isGiven,
+  keyFlags,
+  type RawOptions,
+  requireFlags,
+  usageError,
+} from './options.ts';
 import { exitCodeOf, watchSignals } from './signals.ts';
 
 /** A bucket to be probed. */
@@ -84,7 +91,7 @@ function bucketsAsked(raw: RawOptions): Asked[] {
     );
   }
   if (first === undefined) {
-    requireFlags(raw, ['bucket', 'key', 'secret']);
+    requireFlags(raw, ['bucket', ...keyFlags(raw, '-')]);
     const address = bucketAddress(raw, { prefix: '-', side: 'bucket' });
     return [{ address, by: readOnly ? 'reading' : 'writing' }];
   }
@@ -94,10 +101,9 @@ function bucketsAsked(raw: RawOptions): Asked[] {
       'Name one bucket with --url, or the sides of a migration with --src-url and --dest-url; look into the environment too (S3MIGRATE_URL).',
     );
   }
-  const needed = ['bucket', 'key', 'secret'];
   requireFlags(
     raw,
-    sides.flatMap(({ name }) => needed.map((flag) => `${name}-${flag}`)),
+    sides.flatMap(({ name, prefix }) => [`${name}-bucket`, ...keyFlags(raw, prefix)]),
   );
   return sides.map(({ prefix, side, by }) => ({
     address: bucketAddress(raw, { prefix, side }),

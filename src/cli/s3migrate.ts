@@ -10,9 +10,17 @@ import { type ExitCode, MigrateError } from '../errors.ts';
 import { migrate, type RunResult, rehearse } from '../migrate.ts';
 import { displayText } from '../object-key.ts';
 import { DEFAULT_PROBE_PREFIX } from '../s3/probe/probe-prefix.ts';
+import { tellDefect } from './defect.ts';
 import { settleEnvironment } from './environment.ts';
 import { warnOfInsecure } from './insecure.ts';
-import { environmentName, migrateOptions, type RawOptions, usageError } from './options.ts';
+import { withinOpenFiles } from './open-files.ts';
+import {
+  environmentName,
+  GIVEN_KEYS,
+  migrateOptions,
+  type RawOptions,
+  usageError,
+} from './options.ts';
 import { exitCodeOf, watchSignals } from './signals.ts';
 import { withDoubleDashes } from './single-dash.ts';
 
@@ -34,7 +42,7 @@ export async function main(argv: string[]): Promise<number> {
   });
   try {
     settleEnvironment(
-      [...MIGRATE_FLAGS, ...LIST_FLAGS, ...PROBE_FLAGS, ...VERIFY_FLAGS],
+      [...MIGRATE_FLAGS, ...LIST_FLAGS, ...PROBE_FLAGS, ...VERIFY_FLAGS, ...CLEANUP_FLAGS],
       process.env,
     );
     await program.parseAsync(withDoubleDashes(argv, SINGLE_DASH_FLAGS), { from: 'user' });
@@ -49,7 +57,7 @@ function tell(error: unknown): ExitCode {
     const refusal = ofCommander(error);
     return refusal === undefined ? 0 : tell(refusal);
   }
-  if (!(error instanceof MigrateError)) throw error;
+  if (!(error instanceof MigrateError)) return tellDefect(error);
   process.stderr.write(`s3migrate: ${error.message}\n`);
   if (error.hint !== undefined) process.stderr.write(`  ${error.hint}\n`);
   return error.exitCode;
@@ -109,6 +117,18 @@ function commands(end: (code: ExitCode) => void): Command {
     end(await verifyBuckets(raw, version));
   });
 
+  const cleaning = inherited(program, 'cleanup').description(
+    'Shows the multipart uploads that a run has left at its destination, by the journal in its log folder, and aborts them on request.',
+  );
+  for (const option of CLEANUP_FLAGS) cleaning.addOption(option);
+  cleaning
+    .addHelpText('after', CLEANUP_HELP)
+    .allowExcessArguments(false)
+    .action(async (raw: RawOptions) => {
+      const { cleanUpUploads } = await import('./cleanup.ts');
+      end(await cleanUpUploads(raw));
+    });
+
   inherited(program, 'demo')
     .description(
       'Migrates between two S3 servers of its own, is killed in the middle, and goes on.',
@@ -137,7 +157,7 @@ async function migrateCommand(raw: RawOptions, version: string): Promise<ExitCod
     const { writeFailedLists } = await import('./failed-to-folder.ts');
     return writeFailedLists(String(raw['logFolder']), String(raw['failedToFolder']));
   }
-  const options = migrateOptions(raw, version);
+  const options = withinOpenFiles(migrateOptions(raw, version));
   warnOfInsecure([options.source, options.destination]);
   const { stdout, stderr } = process;
   const interruption = watchSignals();
@@ -154,7 +174,7 @@ async function migrateCommand(raw: RawOptions, version: string): Promise<ExitCod
   }
 }
 
-function exitCodeAfter({ end, error, failed, conserved }: RunResult): ExitCode {
+function exitCodeAfter({ end, error, failed, missing, conserved }: RunResult): ExitCode {
   switch (end.kind) {
     case 'stopped':
       return error?.exitCode ?? 3;
@@ -162,9 +182,9 @@ function exitCodeAfter({ end, error, failed, conserved }: RunResult): ExitCode {
       return exitCodeOf(end.signal);
     case 'complete':
       if (!conserved) return 3;
-      return failed > 0 ? 1 : 0;
+      return failed + missing > 0 ? 1 : 0;
     case 'first-reached':
-      return failed > 0 ? 1 : 0;
+      return failed + missing > 0 ? 1 : 0;
   }
 }
 
@@ -178,12 +198,14 @@ const MANDATORY = '; mandatory';
 
 /** The flags of one side's bucket; the same meanings under two prefixes. */
 function sideFlags(prefix: 'src' | 'dest', side: string, need: typeof MANDATORY | ''): Option[] {
+  const needWithout = need === '' ? '' : `${need} without --${prefix}-credentials`;
   return [
     flag(`--${prefix}-url <url>`, `URL of the ${side} S3 endpoint${need}`),
     flag(`--${prefix}-bucket <name>`, `name of the ${side} bucket${need}`),
-    flag(`--${prefix}-key <key>`, `access key for the ${side} bucket${need}`),
-    flag(`--${prefix}-secret <secret>`, `secret key for the ${side} bucket${need}`),
+    flag(`--${prefix}-key <key>`, `access key for the ${side} bucket${needWithout}`),
+    flag(`--${prefix}-secret <secret>`, `secret key for the ${side} bucket${needWithout}`),
     flag(`--${prefix}-session-token <token>`, `session token of temporary ${side} credentials`),
+    credentialsFlag(`--${prefix}-credentials`, `--${prefix}-`),
     flag(
       `--${prefix}-region <region>`,
       `region of the ${side}; default: told by the host name or the bucket, else us-east-1`,
@@ -195,6 +217,14 @@ function sideFlags(prefix: 'src' | 'dest', side: string, need: typeof MANDATORY 
     flag(`--${prefix}-ca-file <file>`, `PEM certificates to trust for the ${side}`),
     flag(`--${prefix}-insecure`, `do not verify the certificate of the ${side}`),
   ];
+}
+
+/** @param name - of it; and the dashes and prefix of the flags that it may take the place of */
+function credentialsFlag(name: string, prefix: string): Option {
+  return flag(
+    `${name} <from>`,
+    `keys: those of ${prefix}key; aws, profile=NAME, file=PATH: from there, and renewed`,
+  ).default(GIVEN_KEYS);
 }
 
 function listsFlag(prefix: 'src' | 'dest', side: string, need: string): Option {
@@ -210,6 +240,14 @@ const MIGRATE_FLAGS: readonly Option[] = [
   ...sideFlags('dest', 'destination', MANDATORY),
   listsFlag('dest', 'destination', MANDATORY),
   flag('--threads <number>', 'objects copied at once, 1 to 4096').default('64'),
+  flag(
+    '--threads-min <number>',
+    'as many at least, however much a store refuses or how late it answers',
+  ).default('1'),
+  flag(
+    '--max-outage <duration>',
+    'how long to wait for a store that does not answer before the run is stopped',
+  ).default('1h'),
   flag(
     '--cores <number>',
     'threads that copy; default: all cores of this host, one for each 4 of --threads at most',
@@ -246,11 +284,13 @@ const MIGRATE_FLAGS: readonly Option[] = [
   flag('--object-lock', 'copy retention and legal hold too'),
   flag('--storage-class <class>', 'storage class of the new objects; keep: as at the source'),
   flag('--require-proof', 'objects of which only the length can be compared fail'),
+  flag('--fail-on-missing', 'listed keys that the source does not have make the exit code 1'),
   flag('--no-skip-detail', 'do not ask whether what is at the destination is the same'),
   flag('--recheck-source', 'after each write, ask whether the source still has the object'),
   flag('--probe-prefix <prefix>', 'below it the destination is probed at each start').default(
     DEFAULT_PROBE_PREFIX,
   ),
+  flag('--max-failures <number>', 'stop when so many objects have failed in this run'),
   flag('--memory <size>', 'object content held in memory at once; default: 64MiB a core'),
   flag(
     '--ahead-disk <size>',
@@ -260,12 +300,14 @@ const MIGRATE_FLAGS: readonly Option[] = [
 
 /** Of the commands for one bucket. */
 function bucketFlags(need: typeof MANDATORY | ''): Option[] {
+  const needWithout = need === '' ? '' : `${need} without --credentials`;
   return [
     flag('--url <url>', `URL of the S3 endpoint${need}`),
     flag('--bucket <name>', `name of the bucket${need}`),
-    flag('--key <key>', `access key${need}`),
-    flag('--secret <secret>', `secret key${need}`),
+    flag('--key <key>', `access key${needWithout}`),
+    flag('--secret <secret>', `secret key${needWithout}`),
     flag('--session-token <token>', 'session token of temporary credentials'),
+    credentialsFlag('--credentials', '--'),
     flag('--region <region>', 'default: told by the host name or the bucket, else us-east-1'),
     flag('--addressing <style>', 'path or virtual; default: virtual for AWS, path otherwise'),
     flag('--ca-file <file>', 'PEM certificates to trust'),
@@ -315,6 +357,22 @@ const VERIFY_FLAGS: readonly Option[] = [
   flag('--hash-value <number>', "this host's number among them, from 0"),
   flag('--log-folder <folder>', 'folder of verify.log and its state').default('.'),
 ];
+
+const CLEANUP_FLAGS: readonly Option[] = [
+  ...sideFlags('dest', 'destination', MANDATORY),
+  flag('--log-folder <folder>', 'log folder of the run').default('.'),
+  flag('--abort', "abort this run's uploads"),
+  flag(
+    '--also-unnamed',
+    "with --abort: those too whose creation was not answered, which may be another client's",
+  ),
+];
+
+const CLEANUP_HELP = `
+A line for each upload on standard output, by tabs: key, upload id, when it was begun, parts, bytes, state.
+
+Exit codes: 0 nothing is left, or it is shown, or all of it aborted; 1 something could not be aborted,
+2 usage, or a run is at work in the folder, 3 the store cannot be reached or does not tell.`;
 
 const VERIFY_HELP = `
 verify.log has a line for each difference: key, symbol, what, source, destination. Symbols:

@@ -1,11 +1,13 @@
 /**
- * Ctrl-C and its kin: the first one asks the run to come to its end, the second one ends it.
+ * Ctrl-C and its kin: the first one asks the run to come to its end, the second one ends it. So does an error that
+ * nobody caught: what is recorded holds, and what the program would do next cannot be relied upon.
  */
+import { tellDefect } from './defect.ts';
 
 export interface Interruption {
   /** Aborted by the first signal, with the signal's name as its reason. */
   readonly signal: AbortSignal;
-  /** What is still to be done when the second one comes: something quick, done at once. */
+  /** What is still to be done when the second one comes, or a defect shows: something quick, done at once. */
   onLeave(leave: () => void): void;
   /** Signals do what they do by default again. */
   end(): void;
@@ -31,12 +33,19 @@ export function watchSignals(): Interruption {
     for (const leave of leaving) leave();
     process.exit(EXIT_CODES[signal]);
   };
+  const onDefect = (error: unknown): void => {
+    for (const leave of leaving) leave();
+    process.exit(tellDefect(error));
+  };
   for (const signal of SIGNALS) process.on(signal, onSignal);
+  // Rejections that nobody handles come here too.
+  process.on('uncaughtException', onDefect);
   return {
     signal: controller.signal,
     onLeave: (leave) => void leaving.push(leave),
     end: () => {
       for (const signal of SIGNALS) process.off(signal, onSignal);
+      process.off('uncaughtException', onDefect);
     },
   };
 }

@@ -8,6 +8,7 @@ import { type VerifyOptions, type VerifyResult, verify } from '../verification.t
 import { warnOfInsecure } from './insecure.ts';
 import { prefixOf } from './list.ts';
 import { listBoth } from './list-both.ts';
+import { withinOpenFiles } from './open-files.ts';
 import { bucketsAndShard, isGiven, type RawOptions, threadsOf, usageError } from './options.ts';
 import { exitCodeOf, watchSignals } from './signals.ts';
 
@@ -19,7 +20,7 @@ import { exitCodeOf, watchSignals } from './signals.ts';
 export async function verifyBuckets(raw: RawOptions, version: string): Promise<ExitCode> {
   const given = givenLists(raw);
   const prefix = prefixOf(raw);
-  const options = verifyOptions(raw, version);
+  const options = withinOpenFiles(verifyOptions(raw, version));
   warnOfInsecure([options.source, options.destination]);
   const { stdout, stderr } = process;
   const interruption = watchSignals();

@@ -12,14 +12,18 @@ import type { KeyPage, Side } from '../domain.ts';
 import { MigrateError, messageOf } from '../errors.ts';
 import { displayText, type ObjectKey } from '../object-key.ts';
 import { formatOf, type ListFile } from './list-file.ts';
-import { firstKeyOf } from './list-reader.ts';
+import { firstKeyOf, ListReader } from './list-reader.ts';
 import { type MergeInput, mergeLists } from './merge-lists.ts';
 import { resumeOffset } from './resume-offset.ts';
+import { Scratch } from './whole-lines.ts';
 
 const DEFAULT_PAGE_KEYS = 2_000;
 
 /** Looks at files at once: enough to hide a network file system's latency. */
 const LOOKS_AT_ONCE = 32;
+
+/** Larger ones block the event loop for longer than a millisecond. */
+const VERIFIED_BLOCK_BYTES = 64 * 1024;
 
 const FLAG = { source: '--src-folder', destination: '--dest-folder' } as const;
 
@@ -55,7 +59,8 @@ export interface ListFolder {
    * what it holds.
    *
    * @throws MigrateError, exit code 2: a line is unfit or out of order; 3: a file is not what it was
-   *   when the folder was opened. Full pages of the keys before are yielded first.
+   *   when the folder was opened. Full pages of the keys before are yielded first. What lies before
+   *   `after` is verified after the last page.
    */
   pages(options: ListPagesOptions): AsyncIterable<KeyPage>;
 }
@@ -69,7 +74,7 @@ interface ListPagesOptions {
 
 /**
  * Finds the list files of a folder: regular files, or links to such, whose names do not begin with
- * a dot. Sub-folders, sockets, pipes and devices are not read.
+ * a dot. Sub-folders, sockets, pipes and devices are not read; what editors and copies leave is refused.
  *
  * @throws MigrateError with exit code 2 when the folder or a file of it cannot be read, a file does
  *   not begin as a list does, or the source has no key and must have one
@@ -148,12 +153,29 @@ async function listFile(folder: string, name: string): Promise<ListFile | undefi
   try {
     const found = await stat(path);
     if (!found.isFile()) return undefined;
+    refuseLeftOver(path, name);
     await access(path, constants.R_OK);
     return { name, path, size: found.size, modifiedMs: found.mtimeMs, ...formatOf(name) };
   } catch (error) {
+    if (error instanceof MigrateError) throw error;
     // A link that leads nowhere, or a name that is not UTF-8. Passing over it could lose keys.
     throw unreadable(path, error);
   }
+}
+
+/** What editors and copying tools leave beside a file: an older list, or half of one. */
+const LEFT_OVER = /~$|\.(?:bak|orig|part|sw[op]|te?mp)$|^#.*#$/;
+
+/** Whether such a file was meant cannot be known: keys would be lost, or old ones come again. */
+function refuseLeftOver(path: string, name: string): void {
+  if (!LEFT_OVER.test(name)) return;
+  throw new MigrateError(
+    `${displayText(path)}: looks like a backup or an unfinished copy, not like a list`,
+    {
+      exitCode: 2,
+      hint: 'Remove it or move it out of the folder. If it is a list, give it another name, such as one that ends in .txt.',
+    },
+  );
 }
 
 function unreadable(path: string, cause: unknown): MigrateError {
@@ -200,13 +222,30 @@ async function* pagesOf(
     return offset === file.size && firstKey === begunLast ? 0 : offset;
   });
   const inputs: MergeInput[] = [];
+  const passedOver: ListFile[] = [];
   let skippedBytes = 0;
   for (const [i, { file, firstKey }] of lists.entries()) {
     const offset = offsets[i] ?? 0;
+    if (firstKey !== undefined && offset > 0) passedOver.push(file);
     if (firstKey === undefined || offset === file.size) skippedBytes += file.size;
     else inputs.push({ file, firstKey, offset });
   }
   yield* mergeLists(inputs, { after, pageKeys, skippedBytes, signal });
+  await verifyOrder(passedOver, signal);
+}
+
+/**
+ * Reads files through that were entered in their middle or not at all. Where one is out of order, its ends do not
+ * tell what is in it: a key that should have come may be among what was passed over. Done when all else has been
+ * handed on, so that nobody waits for it.
+ */
+async function verifyOrder(files: readonly ListFile[], signal?: AbortSignal): Promise<void> {
+  const scratch = new Scratch();
+  for (const file of files) {
+    const reader = new ListReader(file, { offset: 0, scratch });
+    do signal?.throwIfAborted();
+    while ((await reader.next(VERIFIED_BLOCK_BYTES)) !== undefined);
+  }
 }
 
 /**

@@ -3,7 +3,7 @@
  *
  * Only a plain, uncompressed file can be entered in its middle; others are read from the start. A
  * file whose last key is not beyond `after` needs no reading at all. The order of what is passed over
- * is not verified here: that was done by the run that read it.
+ * is not verified here: that is done when all else has been read.
  */
 import type { ObjectKey } from '../object-key.ts';
 import { type ListFile, readAt } from './list-file.ts';

@@ -9,7 +9,7 @@
  * the lengths. Then the lines for failed.log, then those for migrate.log.
  */
 import { constants } from 'node:fs';
-import { readdir, readFile, rename, rm } from 'node:fs/promises';
+import { readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { MigrateError } from '../errors.ts';
@@ -110,18 +110,21 @@ function checksum(bytes: Uint8Array): string {
  * Reads a page, and how much disk it takes in bytes.
  *
  * @returns undefined when the file is torn, damaged, gone, or of another run
- * @throws MigrateError (3) when it cannot be read
+ * @throws MigrateError (3) when it cannot be read; (2) when it is no regular file
  */
 export async function readAheadFile(
   path: string,
   run: string,
 ): Promise<{ records: PageRecords; bytes: number } | undefined> {
+  const file = await openRegular(path, constants.O_RDONLY);
+  if (file === undefined) return undefined;
   let bytes: Buffer;
   try {
-    bytes = await readFile(path);
+    bytes = await file.readFile();
   } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined;
     throw cannotRead(path, error);
+  } finally {
+    await file.close();
   }
   if (bytes.toString('latin1', 0, 9) !== `${checksum(bytes.subarray(9))}\n`) return undefined;
   const headerEnd = bytes.indexOf('\n', 9);

@@ -5,7 +5,8 @@
  * covers what was appended before it was called.
  */
 import { constants } from 'node:fs';
-import type { FileHandle } from 'node:fs/promises';
+import { type FileHandle, lstat } from 'node:fs/promises';
+import { MigrateError } from '../errors.ts';
 import { cannotOpen, cannotWrite, openRegular, writeFully } from './disk.ts';
 
 export interface AppendLogOptions {
@@ -86,6 +87,22 @@ export class AppendLog {
     } catch (error) {
       throw cannotWrite(this.path, error);
     }
+  }
+
+  /**
+   * Whether the name still leads to what was written, all of it. Looked at where it counts, at the end: nobody
+   * but this process has any business here.
+   *
+   * @throws MigrateError (3) when it does not
+   */
+  async refuseUnlessInPlace(): Promise<void> {
+    // By its length, not the inode number: some network and FUSE file systems give a new one at every look.
+    const found = await lstat(this.path).catch(() => undefined);
+    if (found?.isFile() === true && found.size === this.#size) return;
+    throw new MigrateError(`${this.path}: was removed, replaced or cut while the run wrote it`, {
+      exitCode: 3,
+      hint: 'What it held cannot be told any more: give another --log-folder; what is at the destination already is skipped then.',
+    });
   }
 
   async close(): Promise<void> {

@@ -58,7 +58,9 @@ export async function lockFolder(folder: string, now: () => number): Promise<Fol
     since: new Date(now()).toISOString(),
   };
   for (let tries = 1; ; tries++) {
-    const rival = await tryToLock(folder, owner);
+    const rival = await tryToLock(folder, owner).catch((error: unknown) => {
+      throw error instanceof MigrateError ? error : cannotOpen(path, error);
+    });
     if (rival === undefined) break;
     // The owner of migrate.lock stays; other announcements are gone in a moment.
     if (rival.holds || tries === MAX_TRIES) throw lockedBy(path, rival.owner);
@@ -133,14 +135,18 @@ async function announce(path: string, owner: Owner): Promise<boolean> {
  * @throws MigrateError (2) when it says nothing that can be understood
  */
 async function readOwner(path: string): Promise<Owner | undefined> {
+  // Not followed, and not waited for: it may be a link or a FIFO.
+  const file = await openRegular(path, constants.O_RDONLY);
+  if (file === undefined) return undefined;
   try {
-    const { id, pid, host, started, since } = JSON.parse(await readFile(path, 'utf8')) as Owner;
+    const { id, pid, host, started, since } = JSON.parse(await file.readFile('utf8')) as Owner;
     if (typeof id === 'string' && Number.isInteger(pid) && pid > 0 && typeof host === 'string') {
       return { id, pid, host, started, since };
     }
   } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined;
     if (!(error instanceof SyntaxError)) throw cannotOpen(path, error);
+  } finally {
+    await file.close();
   }
   throw new MigrateError(`${path}: says nothing about who locked the folder`, {
     exitCode: 2,

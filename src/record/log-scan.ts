@@ -32,7 +32,7 @@ export interface Scan {
   readonly last: ObjectKey;
   /**
    * What follows `end`. `nothing`; `unwanted`: where `visit` stopped; `torn`: one bad line with none
-   * after it, as a crash leaves; `damaged`: a bad line with others after it.
+   * after it, as a crash leaves; `damaged`: a bad line with others after it, or a whole one out of its place.
    */
   readonly rest: 'nothing' | 'unwanted' | 'torn' | 'damaged';
 }
@@ -57,9 +57,8 @@ export async function scanLog<R extends { readonly key: ObjectKey }>({
     let start = 0;
     for (let lf = text.indexOf('\n'); lf !== -1; lf = text.indexOf('\n', start)) {
       const record = parse(text.slice(start, lf));
-      if (record === undefined || record.key <= last) {
-        return { end, lines, last, rest: await restFrom(file, end) };
-      }
+      if (record === undefined) return { end, lines, last, rest: await restFrom(file, end) };
+      if (record.key <= last) return { end, lines, last, rest: 'damaged' };
       if (visit(record) === 'stop') return { end, lines, last, rest: 'unwanted' };
       last = record.key;
       lines++;

@@ -20,17 +20,19 @@ import { PageChain } from './page-chain.ts';
 import { PageRoom } from './page-room.ts';
 import { type RecoveredRange, type Recovery, readRecordsAfter } from './recovery.ts';
 import { type Checkpoint, type RunRecord, writeRunFile } from './run-file.ts';
-import type { RunFolder, RunFolderOptions, RunStart } from './run-folder-contract.ts';
+import type { RunFolder, RunFolderOptions, RunStart, RunUploads } from './run-folder-contract.ts';
 import { addTotals, ErrorTally, NO_TOTALS, type RunTotals } from './totals.ts';
+import type { FileUploadJournal } from './upload-journal.ts';
 
 const DEFAULT_AHEAD_LIMIT_BYTES = 1024 ** 3;
 /** What a power loss may take back, in ms of work. */
 const CHECKPOINT_MS = 1000;
 
-/** Both are closed, and the lock released, by {@link Recorder.close}. */
+/** All are closed, and the lock released, by {@link Recorder.close}. */
 export interface OpenLogs {
   readonly log: AppendLog;
   readonly failedLog: AppendLog;
+  readonly uploads: FileUploadJournal;
 }
 
 export interface RecorderOptions {
@@ -49,6 +51,7 @@ export class Recorder implements RunFolder {
   readonly doneRanges: readonly DoneRange[];
   readonly earlier: RunTotals;
   readonly warnings: readonly string[];
+  readonly run: string;
 
   readonly #options: RunFolderOptions;
   readonly #record: RunRecord;
@@ -56,6 +59,7 @@ export class Recorder implements RunFolder {
   readonly #lock: FolderLock;
   readonly #log: AppendLog;
   readonly #failedLog: AppendLog;
+  readonly #uploads: FileUploadJournal;
   readonly #failure = new AbortController();
   readonly #room: PageRoom;
 
@@ -89,11 +93,15 @@ export class Recorder implements RunFolder {
     this.doneRanges = start.doneRanges;
     this.earlier = addTotals(recovery.logged, recovery.ahead);
     this.warnings = recovery.warnings;
+    this.run = record.run;
     this.#options = options;
     this.#record = record;
     this.#lock = lock;
     this.#log = logs.log;
     this.#failedLog = logs.failedLog;
+    this.#uploads = logs.uploads;
+    const { failure } = logs.uploads;
+    failure.addEventListener('abort', () => this.#fail(failure.reason));
     this.#room = new PageRoom(options.aheadLimitBytes ?? DEFAULT_AHEAD_LIMIT_BYTES);
     this.#position = this.start;
     this.#lastLogged = recovery.log.last;
@@ -121,6 +129,10 @@ export class Recorder implements RunFolder {
     return this.#failure.signal;
   }
 
+  get uploads(): RunUploads {
+    return this.#uploads;
+  }
+
   async room(signal?: AbortSignal): Promise<void> {
     const stop = this.#failure.signal;
     await this.#room.enter(signal === undefined ? stop : AbortSignal.any([signal, stop]));
@@ -138,6 +150,7 @@ export class Recorder implements RunFolder {
     this.#failure.signal.throwIfAborted();
     try {
       await this.#take(records, ignored, exists);
+      this.#uploads.recorded(records);
       this.#settle();
       this.#timer ??= setTimeout(() => this.#checkpointByItself(), CHECKPOINT_MS).unref();
     } catch (error) {
@@ -290,6 +303,8 @@ export class Recorder implements RunFolder {
     try {
       this.#failure.signal.throwIfAborted();
       if (complete) this.#refuseGap();
+      await this.#log.refuseUnlessInPlace();
+      await this.#failedLog.refuseUnlessInPlace();
       if (this.state !== 'complete') {
         await this.#writeCheckpoint(complete ? 'complete' : 'stopped');
       }
@@ -297,6 +312,7 @@ export class Recorder implements RunFolder {
       if (complete) await this.#removeAheadDirectory();
       return this.#recorded;
     } finally {
+      await this.#uploads.close();
       await this.#failedLog.close();
       await this.#log.close();
       await this.#lock.release();

@@ -129,7 +129,7 @@ function list(value: unknown): unknown[] {
 }
 
 /** @throws Error when it is no time; ms since the epoch */
-function time(value: unknown): number {
+export function time(value: unknown): number {
   const ms = Date.parse(text(value));
   if (Number.isNaN(ms)) throw new Error(`${JSON.stringify(value)} is no time`);
   return ms;

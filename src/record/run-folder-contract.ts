@@ -13,7 +13,7 @@
  *
  * What a page means and which keys it has is left to the plan and the transfer.
  */
-import type { DoneRange, OutcomePage } from '../domain.ts';
+import type { DoneRange, JournalledUpload, OutcomePage, UploadJournal } from '../domain.ts';
 import type { ObjectKey } from '../object-key.ts';
 import type { RunIdentity } from './run-file.ts';
 import type { RunTotals } from './totals.ts';
@@ -48,7 +48,15 @@ export interface RunStart {
   readonly doneRanges: readonly DoneRange[];
 }
 
+/** The journal of multipart uploads, with all that it holds. */
+export interface RunUploads extends UploadJournal {
+  /** All that are not known to be over, and those that have become objects whose keys are not recorded. */
+  readonly uploads: readonly JournalledUpload[];
+}
+
 export interface RunFolder extends RunStart {
+  /** A random name of the run, 16 lower-case hex digits; the same for all its starts. */
+  readonly run: string;
   /** What earlier starts have recorded and this one will not count again. */
   readonly earlier: RunTotals;
   /** What was found on opening that no crash explains, one sentence each. */
@@ -59,6 +67,8 @@ export interface RunFolder extends RunStart {
   readonly ahead: { readonly pages: number; readonly bytes: number };
   /** Aborted, with the error as its reason, when the record can promise nothing any more. */
   readonly failure: AbortSignal;
+  /** Noted in migrate.uploads. An error of it is one of the record. */
+  readonly uploads: RunUploads;
 
   /** Keeps what was found out about the destination in migrate.run.json, from the next checkpoint on. */
   keepProbe(findings: unknown): void;

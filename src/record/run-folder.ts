@@ -31,8 +31,9 @@ import {
 } from './recovery.ts';
 import { RUN_FILE, type RunRecord, readRunFile, writeFirstRunFile } from './run-file.ts';
 import type { RunFolder, RunFolderOptions, RunStart } from './run-folder-contract.ts';
-import { refuseOtherRun, refuseOtherStart } from './same-run.ts';
+import { noteOtherVersion, refuseOtherRun, refuseOtherStart } from './same-run.ts';
 import { NO_TOTALS } from './totals.ts';
+import { FileUploadJournal, UPLOADS_FILE } from './upload-journal.ts';
 
 export type { RunFolder, RunFolderOptions, RunStart } from './run-folder-contract.ts';
 export type { RunTotals } from './totals.ts';
@@ -54,7 +55,7 @@ export async function openRunFolder(options: RunFolderOptions): Promise<RunFolde
     const examined = await examine(options);
     const { state, record, recovery } = examined;
     if (state !== 'complete') await begin(options, examined);
-    const logs = await openLogs(options, recovery);
+    const logs = await openLogs(options, examined);
     return new Recorder({ options, start: startOf(examined), record, recovery, logs, lock });
   } catch (error) {
     await lock.release();
@@ -82,11 +83,15 @@ interface Examined {
 }
 
 async function examine(options: RunFolderOptions): Promise<Examined> {
-  const { folder, identity, startAfter = BEFORE_ALL } = options;
+  const { folder, identity, toolVersion, startAfter = BEFORE_ALL } = options;
   const record = await readRunFile(folder);
   if (record === undefined) return examineNew(options);
-  refuseOtherRun(join(folder, RUN_FILE), record.identity, identity);
-  const recovery = await recover(folder, record);
+  const file = join(folder, RUN_FILE);
+  refuseOtherRun(file, record.identity, identity);
+  const otherVersion = noteOtherVersion(file, record.toolVersion, toolVersion);
+  const found = await recover(folder, record);
+  const recovery =
+    otherVersion === undefined ? found : { ...found, warnings: [otherVersion, ...found.warnings] };
   refuseOtherStart({
     folder,
     recorded: record.startAfter,
@@ -103,7 +108,8 @@ async function examineNew({
   startAfter = BEFORE_ALL,
   now,
 }: RunFolderOptions): Promise<Examined> {
-  for (const name of [MIGRATE_LOG, FAILED_LOG]) await refuseStrayLog(join(folder, name));
+  for (const name of [MIGRATE_LOG, FAILED_LOG, UPLOADS_FILE])
+    await refuseStrayLog(join(folder, name));
   await refuseUnlessDirectory(join(folder, AHEAD_DIRECTORY));
   const { pages, unfinished } = await listAheadFiles(folder);
   const checkpoint = beginning(startAfter);
@@ -181,10 +187,8 @@ async function begin(
 }
 
 /** Carries out what recovery says: the logs end in their good part, failed.log lacks nothing. */
-async function openLogs(
-  { folder, now }: RunFolderOptions,
-  { log: logState, failed, lost, useless }: Recovery,
-): Promise<OpenLogs> {
+async function openLogs({ folder, now }: RunFolderOptions, examined: Examined): Promise<OpenLogs> {
+  const { log: logState, failed, lost, useless } = examined.recovery;
   const failedLog = await AppendLog.open({
     path: join(folder, FAILED_LOG),
     header: FAILED_HEADER,
@@ -200,7 +204,10 @@ async function openLogs(
     if (lost !== undefined) await rebuildFailedLines(failedLog, lost, now());
     for (const path of useless) await rm(path, { force: true });
     await syncDirectory(folder);
-    return { log, failedLog };
+    const { start, doneRanges } = startOf(examined);
+    const recorded = [{ after: BEFORE_ALL, last: start }, ...doneRanges];
+    const uploads = await FileUploadJournal.open({ folder, recorded, now });
+    return { log, failedLog, uploads };
   } catch (error) {
     await log?.close();
     await failedLog.close();

@@ -25,6 +25,27 @@ export function refuseOtherRun(file: string, recorded: RunIdentity, now: RunIden
   });
 }
 
+/**
+ * Another version of the program continues a folder where its major number is the same; docs/formats.md promises that.
+ *
+ * @returns what to tell the operator when the version is another one
+ * @throws MigrateError (2) when the major number is another one
+ */
+export function noteOtherVersion(file: string, recorded: string, now: string): string | undefined {
+  if (recorded === now) return undefined;
+  if (majorOf(recorded) !== majorOf(now)) {
+    throw new MigrateError(
+      `${file}: the log folder is of another major version: tool version was ${shown(recorded)} and is ${shown(now)}`,
+      { exitCode: 2, hint: 'Go on with a version of that number, or give another --log-folder.' },
+    );
+  }
+  return `${file}: written by version ${displayText(recorded)}, continued by ${displayText(now)}`;
+}
+
+function majorOf(version: string): string | undefined {
+  return /^[0-9]+(?=\.)/.exec(version)?.[0];
+}
+
 function shown(value: string | undefined): string {
   return value === undefined ? 'not given' : `"${displayText(value)}"`;
 }

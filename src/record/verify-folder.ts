@@ -25,7 +25,7 @@ import { cannotOpen, errorCode, makePrivateDirectory, openRegular, syncDirectory
 import { type FolderLock, lockFolder } from './folder-lock.ts';
 import { bytesField, keyField } from './log-lines.ts';
 import type { RunIdentity } from './run-file.ts';
-import { refuseOtherRun } from './same-run.ts';
+import { noteOtherVersion, refuseOtherRun } from './same-run.ts';
 import {
   readVerifyRunFile,
   VERIFY_RUN_FILE,
@@ -84,7 +84,10 @@ async function open(options: VerifyFolderOptions, lock: FolderLock): Promise<Ver
   if (recorded === undefined) {
     await refuseStrayLog(path);
   } else {
-    refuseOtherRun(join(folder, VERIFY_RUN_FILE), recorded.identity, identity);
+    const file = join(folder, VERIFY_RUN_FILE);
+    refuseOtherRun(file, recorded.identity, identity);
+    const otherVersion = noteOtherVersion(file, recorded.toolVersion, toolVersion);
+    if (otherVersion !== undefined) warnings.push(otherVersion);
     if (await holds(path, recorded.logBytes)) {
       record = { ...recorded, toolVersion };
     } else if (recorded.upTo !== BEFORE_ALL) {

@@ -32,6 +32,16 @@ export type EarlierWork =
     }
   | { readonly kind: 'start-after'; readonly key: ObjectKey };
 
+/** Multipart uploads that are at the destination, by how many there are of each kind. */
+export interface UploadsLeft {
+  /** For the next run to go on with. */
+  readonly kept: number;
+  /** That should not be there any more, and could not be aborted. */
+  readonly left: number;
+  /** That may be there: their creation was not answered. */
+  readonly unanswered: number;
+}
+
 export interface SummaryInput {
   readonly end: RunEnd;
   /** Of this run alone. */
@@ -42,8 +52,12 @@ export interface SummaryInput {
   readonly logFolder: string;
   /** How the writes went without a condition, where they did. */
   readonly unconditional?: 'head' | 'overwrite' | undefined;
+  /** Listed keys that the source does not have make the exit code 1. */
+  readonly failOnMissing: boolean;
   /** Absent when the run began at the first key. */
   readonly earlier?: EarlierWork | undefined;
+  /** Absent when there are none. */
+  readonly uploads?: UploadsLeft | undefined;
 }
 
 /** @returns lines, each ended by a line feed */
@@ -57,21 +71,28 @@ export function formatSummary(input: SummaryInput): string {
     ...unconditionalLines(input.unconditional),
     ...existingLines(input.failures),
     ...lossLines(input.failures),
-    ...skippedDownloadLines(input.failures),
+    ...skippedDownloadLines(input),
     ...failureLines(input),
+    ...(input.uploads === undefined ? [] : uploadLines(input.uploads, input.logFolder)),
     `  logs      ${displayText(input.logFolder)}: migrate.log, failed.log, migrate.run.json`,
     ...nextLines(input),
   ];
   return `${lines.join('\n')}\n`;
 }
 
-function headline({ end, counters, elapsedMs }: SummaryInput): string {
+function headline({ end, counters, elapsedMs, failOnMissing }: SummaryInput): string {
   const time = formatDuration(elapsedMs);
   switch (end.kind) {
-    case 'complete':
-      return counters.failed === 0
-        ? `s3migrate: complete in ${time}`
-        : `s3migrate: complete in ${time}, with ${formatCount(counters.failed)} FAILED`;
+    case 'complete': {
+      const { failed, skippedDownload } = counters;
+      const bad: string[] = [];
+      if (failed > 0) bad.push(`${formatCount(failed)} FAILED`);
+      if (failOnMissing && skippedDownload > 0) {
+        bad.push(`${formatCount(skippedDownload)} NOT FOUND`);
+      }
+      const described = bad.length === 0 ? '' : `, with ${bad.join(' and ')}`;
+      return `s3migrate: complete in ${time}${described}`;
+    }
     case 'first-reached':
       return `s3migrate: stopped after the first ${formatCount(end.first)} (--first), in ${time}`;
     case 'interrupted':
@@ -183,24 +204,32 @@ function lossLines({ losses: { objects, kinds } }: FailureDigest): string[] {
   ];
 }
 
-function skippedDownloadLines({ skippedDownloads }: FailureDigest): string[] {
-  const { count, examples } = skippedDownloads;
+function skippedDownloadLines({ failures, failOnMissing }: SummaryInput): string[] {
+  const { count, examples } = failures.skippedDownloads;
   if (count === 0) return [];
+  const counts = failOnMissing ? ' (--fail-on-missing)' : '';
   return [
-    `  NOT FOUND ${counted(count, 'listed object')} not in the source (404), not copied: deleted since the list was made?`,
+    `  NOT FOUND ${counted(count, 'listed object')} not in the source (404), not copied: deleted since the list was made?${counts}`,
     ...examples.map((key) => `      ${displayKey(key)}`),
     ...moreLines(count - examples.length),
   ];
 }
 
-function failureLines({ counters, failures }: SummaryInput): string[] {
+function failureLines({ end, counters, failures }: SummaryInput): string[] {
   if (counters.failed === 0) return [];
   const lines = [
-    `  FAILED    ${counted(counters.failed, 'object')}, each with its reason in failed.log:`,
+    `  FAILED    ${counted(counters.failed, 'object')}, ${reasonsIn(end)}:`,
     ...failures.groups.flatMap(groupLines),
   ];
   if (failures.other > 0) lines.push(`    ${formatCount(failures.other)} of other kinds`);
   return lines;
+}
+
+/** A run that stopped may have stopped because failed.log takes no more. */
+function reasonsIn({ kind }: RunEnd): string {
+  return kind === 'stopped'
+    ? 'those recorded with their reason in failed.log'
+    : 'each with its reason in failed.log';
 }
 
 function groupLines({ code, side, count, examples }: FailureGroup): string[] {
@@ -221,6 +250,37 @@ const LONGEST_MESSAGE = 200;
 function shortened(message: string): string {
   const text = displayText(message);
   return text.length <= LONGEST_MESSAGE ? text : `${text.slice(0, LONGEST_MESSAGE)}...`;
+}
+
+/** As in a summary, for a run that has none: lines, each ended by a line feed; none where there is nothing to tell. */
+export function formatUploadsLeft(uploads: UploadsLeft, logFolder: string): string {
+  return uploadLines(uploads, logFolder)
+    .map((line) => `${line}\n`)
+    .join('');
+}
+
+function uploadLines({ kept, left, unanswered }: UploadsLeft, logFolder: string): string[] {
+  const lines: string[] = [];
+  if (kept > 0) {
+    lines.push(
+      `  uploads   ${counted(kept, 'unfinished upload')} kept: the next run goes on with what is there`,
+    );
+  }
+  if (left > 0)
+    lines.push(
+      `  UPLOADS   ${counted(left, 'upload')} could not be aborted: room at the destination is taken up for nothing`,
+    );
+  if (unanswered > 0) {
+    lines.push(
+      `  UPLOADS   ${counted(unanswered, 'upload')} may be left at the destination: no answer came to their creation`,
+    );
+  }
+  if (left + unanswered > 0) {
+    lines.push(
+      `            s3migrate cleanup --log-folder ${shellWord(displayText(logFolder))}, with the --dest flags of this command, shows them`,
+    );
+  }
+  return lines;
 }
 
 function nextLines({ end, counters, logFolder }: SummaryInput): string[] {

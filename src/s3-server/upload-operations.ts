@@ -13,6 +13,7 @@ import {
 import { conditionOf } from './conditions.ts';
 import { objectHeaders } from './object-headers.ts';
 import type { Call } from './operation.ts';
+import { encodeForListing } from './percent-encoding.ts';
 import { S3Error } from './s3-error.ts';
 import { tagsFromHeader } from './tagging.ts';
 import { element, innerText, innerXml, keyText } from './xml.ts';
@@ -81,6 +82,8 @@ export function listParts(call: Call): Answer {
 /** Pages end between uploads: the markers are the key and the id of the last. */
 export function listMultipartUploads({ request, bucket }: Call): Answer {
   const { query } = request;
+  const isEncoded = query.get('encoding-type') === 'url';
+  const show = isEncoded ? encodeForListing : keyText;
   const all = bucket()
     .uploads()
     .filter(({ key }) => key.startsWith(query.get('prefix') ?? ''));
@@ -91,12 +94,13 @@ export function listMultipartUploads({ request, bucket }: Call): Answer {
   return xmlAnswer('ListMultipartUploadsResult', [
     element('Bucket', request.bucket ?? ''),
     element('IsTruncated', isTruncated),
+    ...(isEncoded ? [element('EncodingType', 'url')] : []),
     ...(isTruncated && last !== undefined
-      ? [element('NextKeyMarker', keyText(last.key)), element('NextUploadIdMarker', last.uploadId)]
+      ? [element('NextKeyMarker', show(last.key)), element('NextUploadIdMarker', last.uploadId)]
       : []),
     ...page.map(({ key, uploadId, initiated }) =>
       element('Upload', [
-        element('Key', keyText(key)),
+        element('Key', show(key)),
         element('UploadId', uploadId),
         element('Initiated', initiated.toISOString()),
       ]),

@@ -7,6 +7,8 @@ import { MigrateError, messageOf } from '../errors.ts';
 import { displayKey, displayText, keyFromText, type ObjectKey } from '../object-key.ts';
 import type { Endpoint } from '../wire/connection.ts';
 import type { Credentials } from '../wire/signature.ts';
+import type { Keyring } from './keyring.ts';
+import { mayBeOutdated } from './side-refusals.ts';
 import type { Addressing } from './wire-object-store.ts';
 
 export interface ListedObject {
@@ -22,6 +24,8 @@ export interface ListingOptions {
   readonly bucket: string;
   readonly region: string;
   readonly credentials: Credentials;
+  /** Where the credentials are renewed: those above are then not used. */
+  readonly keyring?: Keyring | undefined;
   readonly addressing: Addressing;
   /** Only keys that begin with it. */
   readonly prefix: ObjectKey;
@@ -76,6 +80,7 @@ async function openListing({
   bucket,
   region,
   credentials,
+  keyring,
   addressing,
   prefix,
   signal,
@@ -91,11 +96,11 @@ async function openListing({
     forcePathStyle: addressing === 'path',
     followRegionRedirects: false,
     maxAttempts: MAX_ATTEMPTS,
-    credentials: {
-      accessKeyId: credentials.accessKey,
-      secretAccessKey: credentials.secret,
-      ...(credentials.sessionToken === undefined ? {} : { sessionToken: credentials.sessionToken }),
-    },
+    credentials:
+      keyring === undefined
+        ? sdkIdentity(credentials)
+        : // With an expiration the SDK asks for them before each request.
+          () => Promise.resolve({ ...sdkIdentity(keyring.current), expiration: new Date() }),
     requestHandler: {
       connectionTimeout: 10_000,
       requestTimeout: REQUEST_TIMEOUT_MS,
@@ -113,7 +118,7 @@ async function openListing({
     },
   });
   const prefixText = Buffer.from(prefix, 'latin1').toString('utf8');
-  const fetchPage = (token: string | undefined): Promise<ListObjectsV2CommandOutput> =>
+  const send = (token: string | undefined): Promise<ListObjectsV2CommandOutput> =>
     client.send(
       new ListObjectsV2Command({
         Bucket: bucket,
@@ -123,7 +128,29 @@ async function openListing({
       }),
       { abortSignal: signal },
     );
+  const fetchPage = async (token: string | undefined): Promise<ListObjectsV2CommandOutput> => {
+    const current = keyring?.current;
+    try {
+      return await send(token);
+    } catch (error) {
+      if (keyring === undefined || current === undefined || !isOutdated(error)) throw error;
+      if ((await keyring.renew(current)) === undefined) throw error;
+      return send(token);
+    }
+  };
   return { client, fetchPage };
+}
+
+function sdkIdentity({ accessKey, secret, sessionToken }: Credentials) {
+  const identity = { accessKeyId: accessKey, secretAccessKey: secret };
+  return sessionToken === undefined ? identity : { ...identity, sessionToken };
+}
+
+function isOutdated(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const { $metadata } = error as { $metadata?: { httpStatusCode?: number } };
+  const status = $metadata?.httpStatusCode ?? 0;
+  return mayBeOutdated({ code: error.name, status, message: error.message });
 }
 
 function objectsOf(answer: ListObjectsV2CommandOutput): ListedObject[] {

@@ -4,7 +4,7 @@
  * - Keys are byte strings and reach the store byte for byte.
  * - Bodies are whole buffers, or a {@link Passage} that ties a GET of one store to a PUT of another: there is
  *   no stream to be left hanging, and a copy that breaks off begins again with a new GET.
- * - Nothing is retried here. A failure is a {@link StoreError} that says what may be done about it,
+ * - Nothing is retried here, but what was refused for credentials that have been renewed since. A failure is a {@link StoreError} that says what may be done about it,
  *   and whether the request may have been carried out all the same.
  * - Every write carries a digest which the store checks before it keeps anything; a write that is cut in
  *   the middle ends with a connection reset.
@@ -36,7 +36,9 @@ export type StoreErrorKind =
   | 'throttled'
   /** Another 5xx. */
   | 'unavailable'
-  /** 401, 403. */
+  /** 507 and the like: there is no room for what was sent. */
+  | 'full'
+  /** 401, 403, and credentials that have expired. */
   | 'denied'
   /** 501, or 304 to a write: the store does not know this operation or header. */
   | 'not-implemented'
@@ -59,12 +61,17 @@ export interface StoreErrorOptions {
   readonly status: number;
   /** Whether the request may have been carried out although it failed. */
   readonly mayHaveLanded: boolean;
-  /** Whether a kept connection had been closed by its peer: to be repeated at once, on a fresh one. */
+  /**
+   * Whether it says nothing about the request, which is to be repeated at once: a kept connection had been
+   * closed by its peer, or the credentials have been renewed since.
+   */
   readonly stale?: boolean;
   /** From Retry-After, in ms, not capped. */
   readonly retryAfterMs?: number | undefined;
   /** The region the store named, when it told that the bucket is elsewhere. */
   readonly region?: string | undefined;
+  /** Where a redirect points to. */
+  readonly location?: string | undefined;
   /** The header or argument that the store named as the reason. */
   readonly about?: string | undefined;
   readonly cause?: unknown;
@@ -79,6 +86,7 @@ export class StoreError extends Error {
   readonly stale: boolean;
   readonly retryAfterMs: number | undefined;
   readonly region: string | undefined;
+  readonly location: string | undefined;
   readonly about: string | undefined;
 
   constructor(message: string, options: StoreErrorOptions) {
@@ -90,6 +98,7 @@ export class StoreError extends Error {
     this.stale = options.stale ?? false;
     this.retryAfterMs = options.retryAfterMs;
     this.region = options.region;
+    this.location = options.location;
     this.about = options.about;
   }
 }
@@ -216,6 +225,26 @@ export interface CompletedUpload extends PutResult {
   readonly crc32: string | undefined;
 }
 
+/** A part of an upload under way, as the store shows it. */
+export interface ListedPart {
+  readonly partNumber: number;
+  readonly bytes: number;
+  readonly etag: string;
+}
+
+/** An upload under way, as the store shows it. */
+export interface ListedUpload {
+  readonly uploadId: string;
+  /** By the store's clock, ms since the epoch. */
+  readonly initiatedAt: number;
+}
+
+export interface UploadListing {
+  readonly uploads: readonly ListedUpload[];
+  /** The store's clock when it answered, ms since the epoch, in whole seconds; undefined when it did not tell. */
+  readonly answeredAt: number | undefined;
+}
+
 /** A request as the caller words it: see {@link ObjectStore.send}. */
 export interface StoreRequest {
   readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE';
@@ -276,6 +305,15 @@ export interface ObjectStore {
     key: ObjectKey,
     upload: { uploadId: string; parts: readonly UploadedPart[] },
   ): Promise<CompletedUpload>;
+  /**
+   * All parts of an upload under way, in any number of exchanges; by number. A part that is only half there may be
+   * among them.
+   *
+   * @throws StoreError `no-such-upload` when it was completed or aborted
+   */
+  listParts(key: ObjectKey, uploadId: string): Promise<readonly ListedPart[]>;
+  /** All uploads under way for this very key, whoever began them, in any number of exchanges. */
+  listUploads(key: ObjectKey): Promise<UploadListing>;
   /** Also fulfilled when the upload is gone already. */
   abortMultipartUpload(key: ObjectKey, uploadId: string): Promise<void>;
 

@@ -2,11 +2,19 @@
  * Opens a bucket: finds its region, asks for it with the real keys, and puts what can be wrong into an
  * operator's words.
  */
+import type { Side } from '../domain.ts';
 import { MigrateError } from '../errors.ts';
 import { displayText } from '../object-key.ts';
 import { type Endpoint, TIME_LIMITS, type TimeLimits } from '../wire/connection.ts';
 import type { Credentials } from '../wire/signature.ts';
+import {
+  type BucketCredentials,
+  credentialsToCheck,
+  isProvided,
+  openKeyring,
+} from './credentials.ts';
 import { defaultAddressing, regionOfHost } from './endpoint.ts';
+import type { Keyring } from './keyring.ts';
 import { type ObjectStore, StoreError } from './object-store.ts';
 import {
   type Addressing,
@@ -21,7 +29,7 @@ export interface BucketAddress {
   readonly flagPrefix: string;
   readonly endpoint: Endpoint;
   readonly bucket: string;
-  readonly credentials: Credentials;
+  readonly credentials: BucketCredentials;
   /** Undefined: from the host name, or from the bucket's own answer, else us-east-1. */
   readonly region: string | undefined;
   /** Undefined: virtual for AWS, path otherwise. */
@@ -35,6 +43,8 @@ export interface OpenBucket {
   readonly addressing: Addressing;
   /** What the same store can be made of again, in another thread too. */
   readonly settled: WireObjectStoreOptions;
+  /** Where the credentials are renewed; undefined for keys that the operator gave. */
+  readonly keyring: Keyring | undefined;
 }
 
 const DEFAULT_REGION = 'us-east-1';
@@ -55,15 +65,31 @@ const OPENING_LIMITS: TimeLimits = {
  */
 export async function openBucket(address: BucketAddress): Promise<OpenBucket> {
   const addressing = address.addressing ?? defaultAddressing(address.endpoint.host);
-  const region = await answeringRegion(address, addressing);
-  const settled = settledOptions(address, region, addressing);
-  return { store: new WireObjectStore(settled), region, addressing, settled };
+  const signing = await signingWith(address);
+  const region = await answeringRegion(address, signing, addressing);
+  const settled = settledOptions(address, { ...signing, region, addressing });
+  const { keyring } = signing;
+  return { store: new WireObjectStore(settled, keyring), region, addressing, settled, keyring };
+}
+
+interface Signing {
+  readonly credentials: Credentials;
+  readonly keyring: Keyring | undefined;
+}
+
+async function signingWith({ credentials, flagPrefix }: BucketAddress): Promise<Signing> {
+  if (!isProvided(credentials)) return { credentials, keyring: undefined };
+  const keyring = await openKeyring(credentials, flagOf(flagPrefix)('credentials'));
+  return { credentials: keyring.current, keyring };
 }
 
 function settledOptions(
-  { endpoint, bucket, credentials, limits }: BucketAddress,
-  region: string,
-  addressing: Addressing,
+  { endpoint, bucket, limits }: BucketAddress,
+  {
+    credentials,
+    region,
+    addressing,
+  }: Pick<WireObjectStoreOptions, 'credentials' | 'region' | 'addressing'>,
 ): WireObjectStoreOptions {
   return { endpoint, bucket, credentials, region, addressing, limits };
 }
@@ -72,11 +98,16 @@ function settledOptions(
  * Asks for the bucket, once more where it tells a region that nobody had named. With time limits of its
  * own: an operator who waits for a first answer wants to know soon.
  */
-async function answeringRegion(address: BucketAddress, addressing: Addressing): Promise<string> {
+async function answeringRegion(
+  address: BucketAddress,
+  { credentials, keyring }: Signing,
+  addressing: Addressing,
+): Promise<string> {
   let known = address.region ?? regionOfHost(address.endpoint.host);
   for (let region = known ?? DEFAULT_REGION; ; ) {
     const limited = { ...address, limits: OPENING_LIMITS };
-    const asking = new WireObjectStore(settledOptions(limited, region, addressing));
+    const settled = settledOptions(limited, { credentials, region, addressing });
+    const asking = new WireObjectStore(settled, keyring);
     try {
       await headPatiently(asking);
       return region;
@@ -110,8 +141,8 @@ async function headPatiently(store: ObjectStore): Promise<void> {
 
 function explained(error: unknown, address: BucketAddress, name: string): unknown {
   if (!(error instanceof StoreError)) return error;
-  const { side, flagPrefix } = address;
-  const [what, hint] = finding(error, flagPrefix);
+  const { side } = address;
+  const [what, hint] = finding(error, address);
   return new MigrateError(`${side} ${displayText(name)}: ${what}`, {
     exitCode: 3,
     hint,
@@ -119,14 +150,14 @@ function explained(error: unknown, address: BucketAddress, name: string): unknow
   });
 }
 
-function finding(error: StoreError, prefix: string): Finding {
-  const flag: Flag = (name) => (prefix === '-' ? `--${name}` : `${prefix}-${name}`);
+function finding(error: StoreError, { flagPrefix, credentials }: BucketAddress): Finding {
+  const flag = flagOf(flagPrefix);
   const status = error.status === 0 ? '' : ` (status ${error.status})`;
   switch (error.kind) {
     case 'denied':
       return [
         `access denied${status}`,
-        `Check ${flag('key')} and ${flag('secret')}, that this user may use the bucket, and this host's clock (date -u).`,
+        `${credentialsToCheck(credentials, flag)}, that this user may use the bucket, and this host's clock (date -u).`,
       ];
     case 'not-found':
     case 'no-such-bucket':
@@ -143,14 +174,17 @@ function finding(error: StoreError, prefix: string): Finding {
         error.message,
         `Check ${flag('url')}: is an S3 service listening there, and is http or https right?`,
       ];
+    case 'not-s3':
+      // A page that sends a browser elsewhere, from http to https for example.
+      return error.location === undefined ? noS3(error, flag) : elsewhere(error, flag);
     case 'precondition-failed':
     case 'conflict':
     case 'bad-digest':
     case 'throttled':
     case 'unavailable':
+    case 'full':
     case 'not-implemented':
     case 'no-such-upload':
-    case 'not-s3':
       return noS3(error, flag);
   }
 }
@@ -158,10 +192,22 @@ function finding(error: StoreError, prefix: string): Finding {
 type Finding = [what: string, hint: string];
 type Flag = (name: string) => string;
 
-function elsewhere({ status, region }: StoreError, flag: Flag): Finding {
+/** The flags of one bucket, by their names without its prefix. */
+export function flagOf(prefix: string): Flag {
+  return (name) => (prefix === '-' ? `--${name}` : `${prefix}-${name}`);
+}
+
+function elsewhere({ status, region, location }: StoreError, flag: Flag): Finding {
+  const what = `the bucket is elsewhere (status ${status})`;
+  if (region === undefined && location !== undefined) {
+    return [
+      `${what}: ${displayText(location)}`,
+      `Redirects are never followed: give that endpoint with ${flag('url')} if it is the right one.`,
+    ];
+  }
   const where = region === undefined ? '' : `: in region ${displayText(region)}`;
   return [
-    `the bucket is elsewhere (status ${status})${where}`,
+    `${what}${where}`,
     `Give the endpoint of the bucket's own region with ${flag('url')}, and ${flag('region')}.`,
   ];
 }
@@ -178,6 +224,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EHOSTUNREACH: 'host unreachable',
   ENETUNREACH: 'network unreachable',
   ETIMEDOUT: 'connection timed out',
+  ECONNRESET: 'the connection was reset before it was ready',
   ENOTFOUND: 'the host name is not known',
   EAI_AGAIN: 'the host name cannot be looked up now',
   SELF_SIGNED_CERT_IN_CHAIN: 'its certificate is signed by an unknown authority',
@@ -207,6 +254,12 @@ function unreachable(error: StoreError): string {
 
 function unreachableHint(error: StoreError, flag: Flag): string {
   const code = nodeCode(error) ?? '';
+  if (code === 'CERT_HAS_EXPIRED') {
+    return `It has to be renewed, if this host's clock is right (date -u); or, knowing what it means, give ${flag('insecure')}.`;
+  }
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
+    return `Give the name that it is for with ${flag('url')}, or, knowing what it means, ${flag('insecure')}.`;
+  }
   if (/CERT|SIGNED|ISSUER|LEAF/.test(code)) {
     return `Give the certificate of its authority with ${flag('ca-file')}, or, knowing what it means, ${flag('insecure')}.`;
   }
@@ -222,6 +275,8 @@ export interface OpenBuckets {
     readonly source: WireObjectStoreOptions;
     readonly destination: WireObjectStoreOptions;
   };
+  /** As {@link OpenBucket.keyring}, of both. */
+  readonly keyrings: Readonly<Record<Side, Keyring | undefined>>;
 }
 
 /**
@@ -242,6 +297,7 @@ export async function openBuckets(addresses: {
       source: source.value.store,
       destination: destination.value.store,
       settled: { source: source.value.settled, destination: destination.value.settled },
+      keyrings: { source: source.value.keyring, destination: destination.value.keyring },
     };
   }
   for (const opened of [source, destination]) {

@@ -16,6 +16,7 @@ import { encodePath } from '../wire/percent-encoding.ts';
 import { parseLength, type ResponseHead, type ResponseHeaders } from '../wire/response-head.ts';
 import type { Credentials, Header } from '../wire/signature.ts';
 import { WireError } from '../wire/wire-error.ts';
+import type { Keyring } from './keyring.ts';
 import { metadataOf, propertiesOf } from './metadata.ts';
 import type {
   ByteRange,
@@ -24,6 +25,8 @@ import type {
   ContentDigest,
   GetOptions,
   GetResult,
+  ListedPart,
+  ListedUpload,
   ObjectHead,
   ObjectStore,
   PartDigest,
@@ -36,9 +39,19 @@ import type {
   StoreAnswer,
   StoreRequest,
   UploadedPart,
+  UploadListing,
 } from './object-store.ts';
 import { StoreError, type StoreErrorKind } from './object-store.ts';
+import { mayBeOutdated, sideRefusal } from './side-refusals.ts';
 import { parseTagging, type Tags } from './tagging.ts';
+import {
+  MAX_LISTING_BYTES,
+  partsPage,
+  partsQuery,
+  type UploadsMarker,
+  uploadsPage,
+  uploadsQuery,
+} from './upload-listings.ts';
 import { elementText, escapeText, isErrorDocument } from './xml.ts';
 
 export type Addressing = 'path' | 'virtual';
@@ -85,16 +98,25 @@ export class WireObjectStore implements ObjectStore {
   /** Of the bucket, without a slash at its end; empty with virtual-host addressing. */
   readonly #root: string;
   readonly #condition: Readonly<Record<ConditionalWrite, readonly Header[]>>;
+  readonly #keyring: Keyring | undefined;
+  #credentials: Credentials;
 
-  constructor({
-    endpoint,
-    bucket,
-    region,
-    credentials,
-    addressing,
-    unconditional = [],
-    limits,
-  }: WireObjectStoreOptions) {
+  /** @param keyring - where the credentials are renewed: those of the options are then not used */
+  constructor(
+    {
+      endpoint,
+      bucket,
+      region,
+      credentials: given,
+      addressing,
+      unconditional = [],
+      limits,
+    }: WireObjectStoreOptions,
+    keyring?: Keyring,
+  ) {
+    const credentials = keyring?.current ?? given;
+    this.#keyring = keyring;
+    this.#credentials = credentials;
     const conditionOf = (write: ConditionalWrite): readonly Header[] =>
       unconditional.includes(write) ? [] : [CREATE_ONLY];
     this.#condition = {
@@ -213,7 +235,7 @@ export class WireObjectStore implements ObjectStore {
         algorithm === 'md5' ? metadata : [...metadata, ['x-amz-checksum-algorithm', 'CRC32']],
       repeatable: false,
     });
-    const uploadId = elementText(answer.body.toString('utf8'), 'UploadId');
+    const uploadId = elementText(answer.body.toString('utf8'), 'UploadId')?.trim();
     if (uploadId === undefined || uploadId === '') {
       throw notS3(
         answer.head,
@@ -266,12 +288,56 @@ export class WireObjectStore implements ObjectStore {
       firstByteMs: COMPLETE_FIRST_BYTE_MS,
     });
     const xml = document.toString('utf8');
-    // S3 sends the status before the parts are put together; what went wrong then comes in the body.
-    if (isErrorDocument(xml)) throw refusal(head, xml, true);
     return {
       ...putResult(head.headers, elementText(xml, 'ETag'), head),
       crc32: elementText(xml, 'ChecksumCRC32'),
     };
+  }
+
+  async listParts(key: ObjectKey, uploadId: string): Promise<readonly ListedPart[]> {
+    const parts: ListedPart[] = [];
+    for (let after: number | undefined = 0; after !== undefined; ) {
+      const { head, xml } = await this.#list(this.#path(key), partsQuery(uploadId, after)).catch(
+        (error: unknown) => {
+          throw ofUpload(error);
+        },
+      );
+      const page = partsPage(xml, after);
+      if (page === undefined) throw noListing(head, 'ListParts');
+      parts.push(...page.entries);
+      after = page.next;
+    }
+    return parts;
+  }
+
+  async listUploads(key: ObjectKey): Promise<UploadListing> {
+    const uploads: ListedUpload[] = [];
+    for (let after: UploadsMarker | undefined; ; ) {
+      const { head, xml } = await this.#list(this.#bucketPath(), uploadsQuery(key, after));
+      const page = uploadsPage(xml, key, after);
+      if (page === undefined) throw noListing(head, 'ListMultipartUploads');
+      uploads.push(...page.entries);
+      after = page.next;
+      if (after !== undefined) continue;
+      const answeredAt = Date.parse(head.headers.get('date') ?? '');
+      return { uploads, answeredAt: Number.isNaN(answeredAt) ? undefined : answeredAt };
+    }
+  }
+
+  /** @throws StoreError `not-s3`, too, when the answer is longer than any page */
+  async #list(
+    path: string,
+    query: CallRequest['query'],
+  ): Promise<{ head: ResponseHead; xml: string }> {
+    const { head, body, whole } = await this.#call({
+      method: 'GET',
+      path,
+      ...(query !== undefined && { query }),
+      repeatable: true,
+      receive: () => ({ kind: 'collect', limit: MAX_LISTING_BYTES }),
+    });
+    if (!whole) throw notS3(head, 'too-long', 'a page of the listing is too long');
+    return { head, xml: body.toString('utf8') };
   }
 
   async abortMultipartUpload(key: ObjectKey, uploadId: string): Promise<void> {
@@ -303,6 +369,7 @@ export class WireObjectStore implements ObjectStore {
 
   async send({ method, key, query, headers, body }: StoreRequest): Promise<StoreAnswer> {
     const path = key === '' ? this.#bucketPath() : this.#path(key);
+    this.#takeCredentials();
     const answer = await this.#client
       .exchange({
         method,
@@ -334,9 +401,21 @@ export class WireObjectStore implements ObjectStore {
     return `${this.#root}/${encodePath(key)}`;
   }
 
-  /** One exchange whose answer has a 2xx status, or a StoreError. */
-  #call(request: CallRequest): Promise<Answer> {
+  /** Signs with those of now from here on. */
+  #takeCredentials(): Credentials {
+    const current = this.#keyring?.current ?? this.#credentials;
+    if (current !== this.#credentials) this.#client.useCredentials(current);
+    this.#credentials = current;
+    return current;
+  }
+
+  /**
+   * One exchange whose answer has a 2xx status, or a StoreError. It is repeated once when its credentials turn
+   * out to have been replaced.
+   */
+  #call(request: CallRequest, turn: 'first' | 'repeated' = 'first'): Promise<Answer> {
     const receive = request.receive ?? collectDocument;
+    const credentials = this.#takeCredentials();
     return this.#client
       .exchange({
         method: request.method,
@@ -352,13 +431,35 @@ export class WireObjectStore implements ObjectStore {
       })
       .then(
         (answer) => {
-          if (isSuccess(answer.head)) return answer;
-          throw refusal(answer.head, answer.body.toString('utf8'), false);
+          if (isSuccess(answer.head)) {
+            // S3 sends the status before it puts parts together, and gateways before they have asked: what went
+            // wrong then comes in the body. Only the content of an object may look like that.
+            const isError = request.method !== 'GET' && isErrorAnswer(answer);
+            if (isError) throw refusal(answer.head, answer.body.toString('utf8'), true);
+            return answer;
+          }
+          const refused = refusal(answer.head, answer.body.toString('utf8'), false);
+          if (this.#keyring === undefined || !mayBeOutdated(refused)) throw refused;
+          if (turn === 'repeated') throw untilRenewed(refused);
+          return this.#repeat(request, refused, credentials);
         },
         (error: unknown) => {
           throw storeErrorOf(error, request.method);
         },
       );
+  }
+
+  /** @throws MigrateError when the provider of the credentials fails */
+  async #repeat(
+    request: CallRequest,
+    refused: StoreError,
+    credentials: Credentials,
+  ): Promise<Answer> {
+    const renewed = await this.#keyring?.renew(credentials);
+    if (renewed === undefined) throw untilRenewed(refused);
+    // What has passed through cannot be sent again.
+    if (request.body instanceof Passage) throw renewedMeanwhile(refused);
+    return this.#call(request, 'repeated');
   }
 }
 
@@ -389,8 +490,18 @@ function isSuccess(head: ResponseHead): boolean {
   return head.status >= 200 && head.status < 300;
 }
 
+/** An answer to a write has no body as a rule: then nothing is looked at. */
+function isErrorAnswer({ body }: Answer): boolean {
+  return body.length > 0 && isErrorDocument(body.toString('utf8'));
+}
+
 function isHtml(head: ResponseHead): boolean {
   return head.headers.get('content-type')?.startsWith('text/html') === true;
+}
+
+/** Whether there is any header that only S3 stores send; Google's has names of its own. */
+function isOfS3({ headers }: ResponseHead): boolean {
+  return [...headers.keys()].some((name) => /^x-(?:amz|goog)-/.test(name));
 }
 
 /** Nearly every GET has the very same ones, which the signature then need not look at again. */
@@ -406,15 +517,16 @@ function headersOfGet(
 }
 
 function wholeObject(head: ResponseHead): ObjectHead {
+  if (head.status === 206) {
+    throw notS3(head, 'wrong-range', 'GET of a whole object was answered with a part of it');
+  }
+  if (head.status !== 200) {
+    throw notS3(head, 'not-s3', `GET was answered with status ${head.status}`);
+  }
   const bytes = parseLength(head.headers.get('content-length') ?? '');
   // Without a length nothing tells a whole body from one that was cut.
-  if (head.status !== 200 || bytes === undefined) {
-    throw notS3(
-      head,
-      'no-length',
-      `GET was answered with status ${head.status} and no Content-Length`,
-    );
-  }
+  if (bytes === undefined)
+    throw notS3(head, 'no-length', 'the answer to GET has no Content-Length');
   return objectHead(head, bytes);
 }
 
@@ -443,6 +555,10 @@ function objectHead(head: ResponseHead, bytes: number): ObjectHead {
   }
   const bare = unquoted(etag ?? '');
   const parts = MD5_OF_PARTS.exec(bare)?.[1];
+  // A proxy's own page may have an ETag as well, but none that the content can be held against.
+  if (parts === undefined && !MD5_HEX.test(bare) && isHtml(head) && !isOfS3(head)) {
+    throw notS3(head, 'not-s3', 'the answer is a web page, not an object');
+  }
   const properties = propertiesOf(head.headers);
   return {
     bytes,
@@ -519,7 +635,9 @@ function quoted(etag: string): string {
   return `"${etag}"`;
 }
 
-function unquoted(etag: string): string {
+/** In a document that is made to be read there may be white space around it. */
+function unquoted(told: string): string {
+  const etag = told.trim();
   const from = etag.startsWith('W/') ? 2 : 0;
   return etag[from] === '"' && etag.endsWith('"') ? etag.slice(from + 1, -1) : etag;
 }
@@ -537,22 +655,81 @@ function notS3(head: ResponseHead, code: string, message: string): StoreError {
   });
 }
 
+function noListing(head: ResponseHead, operation: string): StoreError {
+  return notS3(head, 'no-listing', `the answer to ${operation} cannot be understood`);
+}
+
+/** Some stores say of an upload that there is no such key. */
+function ofUpload(error: unknown): unknown {
+  if (!(error instanceof StoreError) || error.kind !== 'not-found') return error;
+  const { code, status, mayHaveLanded } = error;
+  return new StoreError(error.message, { kind: 'no-such-upload', code, status, mayHaveLanded });
+}
+
 /** What an answer with an error means. */
 function refusal(head: ResponseHead, xml: string, mayHaveLanded: boolean): StoreError {
   const isS3Error = isErrorDocument(xml);
   const code = (isS3Error ? elementText(xml, 'Code') : undefined) ?? `HTTP ${head.status}`;
   const text = isS3Error ? elementText(xml, 'Message') : undefined;
   // The answer to HEAD has no body: its type alone tells a web page.
-  const kind = refusalKind(head.status, code, isS3Error || (xml === '' && !isHtml(head)));
-  return new StoreError(text === undefined || text === '' ? `status ${head.status}` : text, {
+  const region = head.headers.get('x-amz-bucket-region') ?? elementText(xml, 'Region');
+  const location = isRedirect(head) ? head.headers.get('location') : undefined;
+  const what = text === undefined || text === '' ? `status ${head.status}` : text;
+  const message = isRedirect(head) ? `${what}${whereTo(region, location)}` : what;
+  const about = sideRefusal({ code, status: head.status, message });
+  const kind =
+    about === 'full' || about === 'expired'
+      ? KINDS_OF_SIDE[about]
+      : refusalKind(head.status, code, isS3Error || (xml === '' && !isHtml(head)));
+  return new StoreError(message, {
     kind,
     code,
     status: head.status,
-    mayHaveLanded: mayHaveLanded || head.status >= 500,
+    // Only the store itself can say that nothing was done, and only of a request that it has understood.
+    mayHaveLanded:
+      mayHaveLanded || head.status >= 500 || kind === 'not-s3' || NOT_ARRIVED.has(head.status),
     retryAfterMs: retryAfterMs(head.headers.get('retry-after')),
-    region: head.headers.get('x-amz-bucket-region') ?? elementText(xml, 'Region'),
+    region,
+    location,
     about: elementText(xml, 'Header') ?? elementText(xml, 'ArgumentName'),
   });
+}
+
+/** Whoever renews credentials may be late: what has expired is tried again. Other refusals stay as they are. */
+function untilRenewed(refused: StoreError): StoreError {
+  if (sideRefusal(refused) !== 'expired') return refused;
+  const { code, status } = refused;
+  return new StoreError(refused.message, {
+    kind: 'unavailable',
+    code,
+    status,
+    mayHaveLanded: false,
+  });
+}
+
+function renewedMeanwhile({ code, status, message }: StoreError): StoreError {
+  return new StoreError(`${message} (they have been renewed)`, {
+    kind: 'unavailable',
+    code,
+    status,
+    mayHaveLanded: false,
+    stale: true,
+  });
+}
+
+const KINDS_OF_SIDE = { full: 'full', expired: 'denied' } as const;
+
+/** 304 is an answer to a condition. */
+function isRedirect({ status }: ResponseHead): boolean {
+  return status >= 300 && status < 400 && status !== 304;
+}
+
+function whereTo(region: string | undefined, location: string | undefined): string {
+  const where = [
+    ...(region === undefined ? [] : [`in region ${region}`]),
+    ...(location === undefined ? [] : [`at ${location}`]),
+  ];
+  return where.length === 0 ? '' : ` (${where.join(', ')}; not followed)`;
 }
 
 const KINDS_BY_CODE: Readonly<Record<string, StoreErrorKind>> = {
@@ -562,6 +739,11 @@ const KINDS_BY_CODE: Readonly<Record<string, StoreErrorKind>> = {
   InvalidDigest: 'bad-digest',
   XAmzContentChecksumMismatch: 'bad-digest',
   XAmzContentSHA256Mismatch: 'bad-digest',
+  // With a status of their own these four mean the same; they may also come in the body of a 200.
+  PreconditionFailed: 'precondition-failed',
+  ConditionalRequestConflict: 'conflict',
+  OperationAborted: 'conflict',
+  AccessDenied: 'denied',
   RequestTimeout: 'network',
   IncompleteBody: 'network',
   SlowDown: 'throttled',
@@ -569,6 +751,12 @@ const KINDS_BY_CODE: Readonly<Record<string, StoreErrorKind>> = {
   SlowDownWrite: 'throttled',
   TooManyRequests: 'throttled',
   ServiceUnavailable: 'throttled',
+  // Some gateways say these with status 400.
+  BandwidthLimitExceeded: 'throttled',
+  RequestLimitExceeded: 'throttled',
+  RequestThrottled: 'throttled',
+  Throttling: 'throttled',
+  ThrottlingException: 'throttled',
   InternalError: 'unavailable',
   NotImplemented: 'not-implemented',
   AuthorizationHeaderMalformed: 'redirected',
@@ -577,9 +765,17 @@ const KINDS_BY_CODE: Readonly<Record<string, StoreErrorKind>> = {
   ExistingObjectIsDirectory: 'refused',
 };
 
+/** Of this very request, whoever says so: its method, its length, the length of its path or headers. */
+const ABOUT_THE_REQUEST: ReadonlySet<number> = new Set([405, 411, 413, 414, 417, 431]);
+
+/** The request did not arrive whole or in time; 499 is MinIO's and nginx's word for a client that left. */
+const NOT_ARRIVED: ReadonlySet<number> = new Set([408, 425, 499]);
+
 function refusalKind(status: number, code: string, fromS3: boolean): StoreErrorKind {
   const byCode = KINDS_BY_CODE[code];
   if (byCode !== undefined) return byCode;
+  if (ABOUT_THE_REQUEST.has(status)) return 'refused';
+  if (NOT_ARRIVED.has(status)) return 'network';
   // A page from a proxy says nothing about the object.
   if (!fromS3 && status < 500 && status !== 429) return 'not-s3';
   // An answer for readers: MinIO before 2024-04-18 gave it to a write under If-None-Match.
@@ -591,6 +787,9 @@ function refusalKind(status: number, code: string, fromS3: boolean): StoreErrorK
       return 'denied';
     case 404:
       return 'not-found';
+    // Of a proxy: S3 says 400 and RequestTimeout.
+    case 408:
+      return 'network';
     case 409:
       return 'conflict';
     case 412:
@@ -599,7 +798,7 @@ function refusalKind(status: number, code: string, fromS3: boolean): StoreErrorK
     case 503:
       return 'throttled';
     case 501:
-      return 'not-implemented';
+      return fromS3 ? 'not-implemented' : 'unavailable';
     default:
       return status >= 500 ? 'unavailable' : 'refused';
   }

@@ -1,5 +1,5 @@
 /**
- * The little XML that object calls need: a few leaf elements of short answers, and the body of
+ * The little XML that object calls need: a few elements of short answers, and the body of
  * CompleteMultipartUpload. No document type, no entity but the five of XML itself.
  */
 
@@ -21,6 +21,14 @@ export function elementText(xml: string, name: string): string | undefined {
       const code = decimal === undefined ? Number.parseInt(hex as string, 16) : Number(decimal);
       return code <= 0x10ffff ? String.fromCodePoint(code) : whole;
     },
+  );
+}
+
+/** What is inside each element of this name, none of which holds another of it, as XML. */
+export function innerXml(xml: string, name: string): string[] {
+  return Array.from(
+    xml.matchAll(new RegExp(`<${name}>([\\s\\S]*?)</${name}>`, 'g')),
+    ([, inner = '']) => inner,
   );
 }
 

@@ -6,15 +6,30 @@ import { StoreError } from '../s3/object-store.ts';
 import type { CopyContext } from './copy-context.ts';
 import { waitBeforeRetry } from './retry.ts';
 
-/** One that cannot be aborted is left to the store's own clean-up rule; the object's outcome stands. */
+/** An upload at the destination, with its number in the journal. */
+export interface OwnUpload {
+  readonly number: number;
+  readonly uploadId: string;
+}
+
+/** What it takes to abort an upload. */
+export type AbortContext = Pick<CopyContext, 'destination' | 'retry' | 'uploads'>;
+
+/**
+ * One that cannot be aborted stays in the journal, for the run's end and the next start to try again; the object's
+ * outcome stands.
+ */
 export async function abortUpload(
   key: ObjectKey,
-  uploadId: string,
-  { destination, retry }: Pick<CopyContext, 'destination' | 'retry'>,
+  { number, uploadId }: OwnUpload,
+  { destination, retry, uploads }: AbortContext,
 ): Promise<void> {
+  // First: were it aborted in part when the process dies, its other parts must not be gone on with.
+  uploads.abandon(number);
   for (let attempt = 1; ; attempt++) {
     try {
       await destination.abortMultipartUpload(key, uploadId);
+      uploads.over(number);
       return;
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;

@@ -6,14 +6,15 @@
  * ever at a listed key, because an upload that has kept such a part is aborted, and one that has refused
  * it gets the object's own part under the same number.
  */
+import type { PartProof } from '../domain.ts';
 import type { ObjectKey } from '../object-key.ts';
 import type { PartDigest, PartResult } from '../s3/object-store.ts';
 import type { Header } from '../wire/signature.ts';
-import { abortUpload } from './abort-upload.ts';
+import { abortUpload, type OwnUpload } from './abort-upload.ts';
 import type { CopyContext } from './copy-context.ts';
 import { base64ToHex, digestOf } from './digest.ts';
 import { insist } from './insist.ts';
-import { algorithmOf, type PartProof } from './part-proof.ts';
+import { algorithmOf } from './part-proof.ts';
 import { at, TransferError } from './transfer-error.ts';
 
 /** The object that an upload is to become. */
@@ -25,9 +26,13 @@ export interface NewObject {
 const NOTHING_VERIFIED =
   'the destination verifies neither the CRC32 nor the MD5 of a part: where ETags do not tell that large objects have arrived whole, it is known by their length alone (length-only in migrate.log)';
 
-export interface BegunUpload {
-  readonly uploadId: string;
+export interface BegunUpload extends OwnUpload {
   readonly proof: PartProof;
+}
+
+/** Of a destination where only the length tells that the parts have arrived. */
+export function warnOfNoProof(proof: PartProof, { warn }: Pick<CopyContext, 'warn'>): void {
+  if (proof === 'none') warn(NOTHING_VERIFIED);
 }
 
 /**
@@ -52,7 +57,7 @@ async function beginFirst(object: NewObject, context: CopyContext): Promise<Begu
   try {
     const begun = await beginning;
     learnt.partProof = begun.proof;
-    if (begun.proof === 'none') context.warn(NOTHING_VERIFIED);
+    warnOfNoProof(begun.proof, context);
     return begun;
   } catch (error) {
     learnt.partProof = undefined;
@@ -65,7 +70,7 @@ async function beginFor(
   object: NewObject,
   context: CopyContext,
 ): Promise<BegunUpload> {
-  return { uploadId: await create(algorithmOf(proof), object, context), proof };
+  return { ...(await create(algorithmOf(proof), object, context)), proof };
 }
 
 async function findProof(object: NewObject, context: CopyContext): Promise<BegunUpload> {
@@ -74,7 +79,7 @@ async function findProof(object: NewObject, context: CopyContext): Promise<Begun
   const crc32 = await offerWrongPart('crc32', forCrc32, object, context);
   switch (crc32) {
     case 'verified':
-      return { uploadId: forCrc32, proof: 'crc32' };
+      return { ...forCrc32, proof: 'crc32' };
     case 'not-supported':
       return beginFor('md5', object, context);
     case 'kept-and-told':
@@ -82,18 +87,36 @@ async function findProof(object: NewObject, context: CopyContext): Promise<Begun
     case 'kept': {
       const forMd5 = await create('md5', object, context);
       const md5 = await offerWrongPart('md5', forMd5, object, context);
-      if (md5 === 'verified') return { uploadId: forMd5, proof: 'md5' };
+      if (md5 === 'verified') return { ...forMd5, proof: 'md5' };
       return beginFor('none', object, context);
     }
   }
 }
 
-function create(
+async function create(
   algorithm: PartDigest['algorithm'],
   { key, metadata }: NewObject,
-  { destination }: CopyContext,
-): Promise<string> {
-  return at('destination', destination.createMultipartUpload(key, metadata, algorithm));
+  context: CopyContext,
+): Promise<OwnUpload> {
+  const { destination, uploads } = context;
+  const number = await uploads.intend(key);
+  const creating = destination.createMultipartUpload(key, metadata, algorithm);
+  const uploadId = await at('destination', creating).catch((error: unknown) => {
+    if (error instanceof TransferError && isRefusal(error)) uploads.over(number);
+    throw error;
+  });
+  try {
+    await uploads.created(number, uploadId);
+    return { number, uploadId };
+  } catch (error) {
+    await abortUpload(key, { number, uploadId }, context);
+    throw error;
+  }
+}
+
+/** Whether it is certain that nothing was created; else that is found out when the run ends. */
+function isRefusal({ kind, cause: { mayHaveLanded } }: TransferError): boolean {
+  return kind === 'throttled' || !mayHaveLanded;
 }
 
 /**
@@ -103,7 +126,7 @@ function create(
 async function createForCrc32(
   object: NewObject,
   context: CopyContext,
-): Promise<string | undefined> {
+): Promise<OwnUpload | undefined> {
   try {
     return await create('crc32', object, context);
   } catch (error) {
@@ -130,16 +153,16 @@ const OFFERED = Buffer.from('s3migrate asks whether a digest is verified');
 /** The upload is aborted unless the answer is `verified`. */
 async function offerWrongPart(
   algorithm: PartDigest['algorithm'],
-  uploadId: string,
+  upload: OwnUpload,
   { key }: NewObject,
   context: CopyContext,
 ): Promise<Answer> {
   let answer: Answer | undefined;
   try {
-    answer = await answerToWrongPart(algorithm, uploadId, key, context);
+    answer = await answerToWrongPart(algorithm, upload.uploadId, key, context);
     return answer;
   } finally {
-    if (answer !== 'verified') await abortUpload(key, uploadId, context);
+    if (answer !== 'verified') await abortUpload(key, upload, context);
   }
 }
 
@@ -152,16 +175,20 @@ function answerToWrongPart(
   const { destination } = context;
   const digest = digestOf(algorithm, Buffer.from('other bytes'));
   const part = { uploadId, partNumber: 1, body: OFFERED, digest };
-  return insist(async () => {
-    try {
-      return answerOf(await at('destination', destination.uploadPart(key, part)));
-    } catch (error) {
-      if (!(error instanceof TransferError)) throw error;
-      if (error.kind === 'bad-digest') return 'verified';
-      if (isBadRequest(error)) return 'not-supported';
-      throw error;
-    }
-  }, context);
+  return insist(
+    key,
+    async () => {
+      try {
+        return answerOf(await at('destination', destination.uploadPart(key, part)));
+      } catch (error) {
+        if (!(error instanceof TransferError)) throw error;
+        if (error.kind === 'bad-digest') return 'verified';
+        if (isBadRequest(error)) return 'not-supported';
+        throw error;
+      }
+    },
+    context,
+  );
 }
 
 function answerOf({ etag }: PartResult): Answer {

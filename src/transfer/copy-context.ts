@@ -1,15 +1,15 @@
 /**
  * What a copy works with: shared by all objects, and kept for one.
  */
-import type { Counters } from '../domain.ts';
+import type { Counters, PartProof, UploadJournal } from '../domain.ts';
 import type { Checksum, ObjectHead, ObjectStore } from '../s3/object-store.ts';
 import type { Header } from '../wire/signature.ts';
 import type { ContentBuffers } from './content-buffers.ts';
 import type { CopiedPart, PartJob } from './copy-part.ts';
 import type { CopyPolicy, LossClass } from './copy-policy.ts';
+import type { FailedAttempt } from './insist.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 import type { PartBuffers } from './part-buffers.ts';
-import type { PartProof } from './part-proof.ts';
 import type { RetryPolicy } from './retry.ts';
 
 export interface CopyContext {
@@ -20,6 +20,11 @@ export interface CopyContext {
   readonly contentBuffers: ContentBuffers;
   readonly partBuffers: PartBuffers;
   readonly retry: RetryPolicy;
+  /**
+   * Asked before another attempt, and when there is none left (`isLast`): whether the store is to blame, so that
+   * attempts begin to count anew. Waits for one that is down; see {@link SideLoad.outlast}.
+   */
+  readonly outlast: (failed: FailedAttempt, isLast: boolean) => Promise<boolean>;
   readonly policy: CopyPolicy;
   /** Objects longer than this are copied in parts. */
   readonly multipartThresholdBytes: number;
@@ -32,6 +37,8 @@ export interface CopyContext {
   readonly copyPart: (job: PartJob, unwanted: AbortSignal) => Promise<CopiedPart>;
   /** Parts of one object that may wait for their turn or be under way. */
   readonly partWindow: number;
+  /** Told what is begun at the destination and may be left there. */
+  readonly uploads: UploadJournal;
   /** Tells the operator what a run should not go on without knowing. */
   readonly warn: (message: string) => void;
   /** Wall clock, ms since the epoch. */
@@ -83,6 +90,8 @@ export interface CopyState {
   changed: boolean;
   /** What came of an earlier attempt was found wrong, and is not at the destination any more. */
   triedAgain: boolean;
+  /** An upload of it was not there any more, and it was begun anew. */
+  uploadWasGone: boolean;
   /** Headers of the object that the request under way may be refused for; none where it carries none. */
   offered: readonly Header[];
   /** What the destination, or the source, has refused to take or to give for this object. */
@@ -102,6 +111,7 @@ export function newCopyState(): CopyState {
     downloaded: false,
     changed: false,
     triedAgain: false,
+    uploadWasGone: false,
     offered: NONE,
     refused: NONE,
     lost: NONE,

@@ -15,7 +15,6 @@ import {
   type ObjectHead,
   type PutResult,
   type Receiving,
-  StoreError,
 } from '../s3/object-store.ts';
 import { aliasProblem } from '../s3/probe/key-rules.ts';
 import type { CollectedBody } from '../wire/collected-body.ts';
@@ -34,11 +33,20 @@ import { copyInParts } from './copy-in-parts.ts';
 import { CopyThrough, digestOfSource, type ReadDigest } from './copy-through.ts';
 import { base64ToHex, digestOf, md5Base64 } from './digest.ts';
 import { headIfThere, lookOnceMore, outcomeOfFound, resolveExisting } from './existing-object.ts';
-import { isBetterWhole, noProof, type Proof, tellsMd5s, toldDigest } from './object-proof.ts';
+import { waitForRetry } from './insist.ts';
+import {
+  isBetterWhole,
+  noProof,
+  type Proof,
+  tellsMd5s,
+  tellsOnlyLength,
+  toldDigest,
+} from './object-proof.ts';
 import { MIN_PART_BYTES } from './part-plan.ts';
 import { recheckSource } from './recheck-source.ts';
 import { withdraw } from './remove-own.ts';
-import { isPassing, waitBeforeRetry } from './retry.ts';
+import { isPassing } from './retry.ts';
+import { confirmBytes, confirmLength, cutShort } from './second-look.ts';
 import { keepsParts } from './source-layout.ts';
 import { at, isWithdrawn, TransferError, wrongEtag } from './transfer-error.ts';
 
@@ -127,6 +135,12 @@ async function tryToCopy<T extends Outcome | LargeObject>(
         context.counters.retries++;
         continue;
       }
+      if (error.kind === 'no-such-upload' && !state.uploadWasGone) {
+        // A rule for old uploads, or somebody's cleaning up, has taken it: another one is made.
+        state.uploadWasGone = true;
+        context.counters.retries++;
+        continue;
+      }
       if (error.stale && stale < STALE_RETRIES) {
         // The connection had been closed while idle: no attempt at all, as far as the store is concerned.
         stale++;
@@ -134,15 +148,18 @@ async function tryToCopy<T extends Outcome | LargeObject>(
         context.counters.retries++;
         continue;
       }
-      const wait = waitBeforeRetry(error.cause, attempt, context.retry);
-      // Who was in conflict may have won by now, and some stores say 409 for all that is there: no need to wait.
-      if ((wait === undefined || error.kind === 'conflict') && mayBeThere(error, state)) {
-        const found = await lookOnceMore(key, context, state);
+      if (isWorthALook(error)) {
+        const found = await lookIfThere(error, key, context, state);
         if (found !== undefined) return told(found, state, context);
       }
-      if (wait === undefined) return failed(key, error, attempt, context.now());
-      context.counters.retries++;
-      await context.retry.sleep(wait);
+      const counted = await waitForRetry({ key, error, attempt }, context);
+      if (counted === undefined) {
+        const found = isWorthALook(error)
+          ? undefined
+          : await lookIfThere(error, key, context, state);
+        return told(found ?? failed(key, error, attempt, context.now()), state, context);
+      }
+      attempt = counted;
     }
   }
 }
@@ -157,10 +174,28 @@ function told<T extends Outcome | LargeObject>(
   return { ...end, detail: withLosses(end.detail, lossesToTell(lost, policy)) };
 }
 
-/** Not after an answer that tells of other bytes or refuses them: what is there then is no success. */
-function mayBeThere({ side, cause }: TransferError, state: CopyState): boolean {
-  const unclear = cause.kind === 'conflict' || state.mayHaveLanded !== undefined;
-  return side === 'destination' && unclear && isPassing(cause);
+/**
+ * Whether a look may spare the wait and another try. Who was in conflict may have won by now, and some stores say 409
+ * for all that is there. Others (versitygw 1.8) refuse before they have read the content, and reset: that answer is lost,
+ * however often the content is sent.
+ */
+function isWorthALook({ kind, code }: TransferError): boolean {
+  return kind === 'conflict' || code === 'closed';
+}
+
+/**
+ * The object at the destination, where the failure leaves open whether it is there by now. Not after an answer
+ * that tells of other bytes or refuses them: what is there then is no success.
+ */
+async function lookIfThere(
+  { side, cause }: TransferError,
+  key: ObjectKey,
+  context: CopyContext,
+  state: CopyState,
+): Promise<Outcome | undefined> {
+  const isUnclear = cause.kind === 'conflict' || state.mayHaveLanded !== undefined;
+  if (side !== 'destination' || !isUnclear || !isPassing(cause)) return undefined;
+  return lookOnceMore(key, context, state);
 }
 
 async function attemptCopy(
@@ -236,6 +271,10 @@ async function attemptCopy(
     if (collected === undefined) return { kind: 'large', key, object };
     countDownload(state, context);
     counters.downloadedBytes += collected.length;
+    // An ETag that was found to be no MD5 was held against HEAD then.
+    if (!state.etagIsNoMd5 && tellsOnlyLength(object, context, state)) {
+      await confirmLength(key, object, context);
+    }
     const write = writeCollected(key, { object, headers, body: collected }, context, state);
     return await outcomeOfPut(key, object, write, context, state);
   } finally {
@@ -354,35 +393,25 @@ function md5HexOf({ algorithm, base64 }: ContentDigest): string | undefined {
 
 /**
  * The destination found other bytes than the source's ETag tells of. Either they changed on the way, or
- * this ETag is no MD5: the same bytes read twice decide for the latter, unless they are not all of them.
+ * this ETag is no MD5: the same bytes read twice, and once more in another way, decide for the latter.
  */
 async function suspectEtag(
   key: ObjectKey,
   actual: ReadDigest,
   object: ObjectHead,
-  { source, learnt }: CopyContext,
+  context: CopyContext,
   state: CopyState,
 ): Promise<void> {
+  const { learnt } = context;
   if (actual.md5 === object.etag.toLowerCase()) return;
   const again = state.refusedMd5 === actual.md5;
   state.refusedMd5 = actual.md5;
   if (!again) return;
-  const { bytes } = await at('source', source.head(key));
+  const { bytes } = await at('source', context.source.head(key));
   if (bytes !== actual.bytes) throw cutShort(actual.bytes, bytes);
+  if (!(await confirmBytes(key, object, actual, context))) return;
   state.etagIsNoMd5 = true;
   if (learnt.sourceEtags === 'untried') learnt.sourceEtags = 'other';
-}
-
-function cutShort(read: number, bytes: number): TransferError {
-  return new TransferError(
-    'source',
-    new StoreError(`GET gave ${read} bytes of an object of ${bytes}`, {
-      kind: 'not-s3',
-      code: 'source-truncated',
-      status: 200,
-      mayHaveLanded: false,
-    }),
-  );
 }
 
 /** Some answers mean that no object can be copied: going on would only fill failed.log. */

@@ -7,12 +7,13 @@
  * What is asked for and what comes of it are plain data, so that a part can be copied by another thread
  * than the one that has the object.
  */
+import type { PartProof } from '../domain.ts';
 import type { PartDigest, PartResult, UploadedPart } from '../s3/object-store.ts';
 import { PASSAGE_BUFFER_BYTES, Passage } from '../wire/passage.ts';
 import type { CopyContext } from './copy-context.ts';
 import { base64ToHex, RunningDigest } from './digest.ts';
 import { insist } from './insist.ts';
-import { algorithmOf, type PartProof } from './part-proof.ts';
+import { algorithmOf } from './part-proof.ts';
 import { readRange, type SourceRange } from './source-range.ts';
 import { at, wrongChecksum, wrongEtag } from './transfer-error.ts';
 
@@ -28,7 +29,7 @@ export type CopiedPart = UploadedPart;
 /** What copying a part needs of all that copies share. */
 export type PartContext = Pick<
   CopyContext,
-  'source' | 'destination' | 'budget' | 'partBuffers' | 'counters' | 'retry'
+  'source' | 'destination' | 'budget' | 'partBuffers' | 'counters' | 'retry' | 'outlast'
 >;
 
 /**
@@ -37,11 +38,15 @@ export type PartContext = Pick<
  * @throws TransferError, also when the destination says that it has got something else
  */
 export function copyPart(job: PartJob, context: PartContext): Promise<CopiedPart> {
-  return insist(async () => {
-    const { crc32, ...part } = await attemptPart(job, context);
-    checkPart(part, crc32, job.proof);
-    return part;
-  }, context);
+  return insist(
+    job.key,
+    async () => {
+      const { crc32, ...part } = await attemptPart(job, context);
+      checkPart(part, crc32, job.proof);
+      return part;
+    },
+    context,
+  );
 }
 
 /** Holds what the destination says about the part against what was sent. */

@@ -6,7 +6,7 @@
  * connections at once, and small ones keep moving beside them.
  */
 import pLimit from 'p-limit';
-import type { Counters, Outcome } from '../domain.ts';
+import type { Counters, Outcome, Side, UploadJournal } from '../domain.ts';
 import type { ObjectKey } from '../object-key.ts';
 import type { ObjectStore } from '../s3/object-store.ts';
 import { ContentBuffers } from './content-buffers.ts';
@@ -15,8 +15,10 @@ import { copyLargeObject, copyObject, type LargeObject } from './copy-object.ts'
 import { type CopiedPart, copyPart, type PartJob } from './copy-part.ts';
 import type { CopyPolicy } from './copy-policy.ts';
 import { MemoryBudget } from './memory-budget.ts';
+import { PacedStore } from './paced-store.ts';
 import { PartBuffers } from './part-buffers.ts';
 import { type RetryPolicy, RunEnding } from './retry.ts';
+import { type LoadState, SideLoad } from './side-load.ts';
 
 export interface CopyPoolOptions {
   readonly source: ObjectStore;
@@ -24,6 +26,10 @@ export interface CopyPoolOptions {
   readonly counters: Counters;
   /** Objects and parts under way at once; at least 1. */
   readonly threads: number;
+  /** As many at least, whatever a store has to say; 1 to `threads`. */
+  readonly threadsMin: number;
+  /** How long a store may be down before the run is stopped, in ms. */
+  readonly maxOutageMs: number;
   /** Bytes of collected bodies held at once. */
   readonly memoryBytes: number;
   /** Objects longer than this are copied in parts; at most 5 GiB. */
@@ -31,6 +37,7 @@ export interface CopyPoolOptions {
   /** Length of the parts, 5 MiB to 5 GiB; chosen by the object's length when undefined. */
   readonly partBytes: number | undefined;
   readonly policy: CopyPolicy;
+  readonly uploads: UploadJournal;
   readonly retry: RetryPolicy;
   /** See {@link CopyContext.warn}. */
   readonly warn: (message: string) => void;
@@ -41,8 +48,8 @@ export interface CopyPoolOptions {
 const OBJECTS_SHARE = 1 / 4;
 
 export class CopyPool {
-  readonly #threads: number;
   readonly #context: CopyContext;
+  readonly #loads: Readonly<Record<Side, SideLoad>>;
   readonly #objects: ReturnType<typeof pLimit>;
   /** Large objects whose parts are copied; they hold no place, but memory and an upload each. */
   readonly #large: ReturnType<typeof pLimit>;
@@ -57,15 +64,34 @@ export class CopyPool {
    *   for at once; by this pool itself unless given
    */
   constructor(options: CopyPoolOptions, copyParts?: Pick<CopyContext, 'copyPart' | 'partWindow'>) {
-    const { source, destination, counters, threads, retry, warn, now } = options;
-    this.#threads = threads;
+    const { source, destination, counters, threads, uploads, retry, warn, now } = options;
     this.#objects = pLimit(threads);
     this.#large = pLimit(threads);
     this.#parts = pLimit(threads);
+    const loadOf = (side: Side): SideLoad =>
+      new SideLoad({
+        side,
+        least: Math.min(options.threadsMin, threads),
+        most: threads,
+        maxOutageMs: options.maxOutageMs,
+        now: () => performance.now(),
+        onChange: () => this.#share(),
+      });
+    this.#loads = { source: loadOf('source'), destination: loadOf('destination') };
+    const stores = {
+      source: new PacedStore(source, this.#loads.source, 'reading'),
+      destination: new PacedStore(destination, this.#loads.destination, 'writing'),
+    };
     this.#context = {
-      source,
-      destination,
+      ...stores,
+      outlast: async ({ key, error: { side, cause }, attempt }, isLast) => {
+        const load = this.#loads[side];
+        if (!isLast && !load.isDown) return false;
+        const ask = (): Promise<void> => stores[side].headBucket();
+        return load.outlast({ key, error: cause, attempts: attempt }, { ask, sleep: retry.sleep });
+      },
       counters,
+      uploads,
       retry,
       warn,
       now,
@@ -80,6 +106,16 @@ export class CopyPool {
       learnt: { sourceEtags: 'untried' },
       ...copyParts,
     };
+  }
+
+  /** How much each store is asked for at present, and whether it is there. */
+  get load(): LoadState {
+    return { source: this.#loads.source.state, destination: this.#loads.destination.state };
+  }
+
+  /** Ends what it does by itself; to be called when it is idle. */
+  close(): void {
+    for (const load of Object.values(this.#loads)) load.close();
   }
 
   /** Objects that wait for their turn. */
@@ -136,6 +172,7 @@ export class CopyPool {
   #copyFirst(key: ObjectKey): Promise<Outcome | LargeObject> {
     return this.#atWork(async () => {
       const end = await copyObject(key, this.#context);
+      if (end.kind !== 'large') this.#forget(key);
       // Before it is under way no more: the pool is not idle in between.
       if (end.kind === 'large' && !this.#cleared) this.#waiting++;
       return end;
@@ -143,7 +180,14 @@ export class CopyPool {
   }
 
   #copyLarge(large: LargeObject): Promise<Outcome> {
-    return this.#atWork(() => copyLargeObject(large, this.#context));
+    return this.#atWork(() =>
+      copyLargeObject(large, this.#context).finally(() => this.#forget(large.key)),
+    );
+  }
+
+  #forget(key: ObjectKey): void {
+    this.#loads.source.forget(key);
+    this.#loads.destination.forget(key);
   }
 
   async #atWork<T>(work: () => Promise<T>): Promise<T> {
@@ -165,16 +209,21 @@ export class CopyPool {
     }
   }
 
-  /** Divides the places between whole objects and parts; together they are never more, but for one each. */
+  /**
+   * Divides the places that the stores allow at present between whole objects and parts; together they are never
+   * more, but for one each.
+   */
   #share(): void {
     const objects = this.#objects;
+    const { source, destination } = this.#loads;
+    const places = Math.min(source.places, destination.places);
     if (this.#partsUnderWay === 0) {
-      objects.concurrency = this.#threads;
+      objects.concurrency = places;
       return;
     }
     const wanted = objects.activeCount + objects.pendingCount;
-    const share = Math.min(wanted, Math.floor(this.#threads * OBJECTS_SHARE));
+    const share = Math.min(wanted, Math.floor(places * OBJECTS_SHARE));
     objects.concurrency = Math.max(1, share);
-    this.#parts.concurrency = Math.max(1, this.#threads - Math.max(share, objects.activeCount));
+    this.#parts.concurrency = Math.max(1, places - Math.max(share, objects.activeCount));
   }
 }

@@ -3,12 +3,15 @@
  */
 import type { Outcome } from '../domain.ts';
 import type { OpenPage } from './open-page.ts';
+import type { LoadState } from './side-load.ts';
 
 export interface Crew {
   /** Objects that wait for their turn. */
   readonly waiting: number;
   /** Whether nothing is under way and nothing waits. */
   readonly idle: boolean;
+  /** How much each store is asked for at present, and whether it is there. */
+  readonly load: LoadState;
   /**
    * Copies the objects at these places of a page, which begin in this order. Each ends in one call of
    * {@link CrewEvents.onOutcome}, unless {@link stop} or a failure comes first.

@@ -75,7 +75,11 @@ export async function lookOnceMore(
   state: CopyState,
 ): Promise<Outcome | undefined> {
   try {
-    return outcomeOfExisting(key, await context.destination.head(key), context, state);
+    const there = await context.destination.head(key);
+    // What is to be overwritten does not keep ours away: it is there because ours is not.
+    const isInTheWay =
+      context.policy.ifExists !== 'overwrite' || isOurs(there, state.mayHaveLanded);
+    return isInTheWay ? outcomeOfExisting(key, there, context, state) : undefined;
   } catch (error) {
     if (error instanceof StoreError) return undefined;
     throw error;
@@ -114,7 +118,7 @@ export function outcomeOfExisting(
   { mayHaveLanded: ours, object }: CopyState,
 ): Outcome {
   const { counters } = context;
-  if (ours === undefined || !isOurs(there, ours)) {
+  if (!isOurs(there, ours)) {
     return { kind: 'skipped-upload', key, detail: existing(there, object, context) };
   }
   counters.uploadedBytes += ours.uncountedBytes;
@@ -127,7 +131,11 @@ export function outcomeOfExisting(
   };
 }
 
-function isOurs(there: ObjectHead, ours: NonNullable<CopyState['mayHaveLanded']>): boolean {
+function isOurs(
+  there: ObjectHead,
+  ours: CopyState['mayHaveLanded'],
+): ours is NonNullable<CopyState['mayHaveLanded']> {
+  if (ours === undefined) return false;
   const { bytes, etag, checksum } = ours;
   if (there.bytes !== bytes) return false;
   if (etag !== undefined) return there.etag.toLowerCase() === etag;

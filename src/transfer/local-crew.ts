@@ -5,6 +5,7 @@ import { CopyPool, type CopyPoolOptions } from './copy-pool.ts';
 import type { Crew, CrewEvents } from './crew.ts';
 import type { OpenPage } from './open-page.ts';
 import { RunEnding } from './retry.ts';
+import type { LoadState } from './side-load.ts';
 
 export type LocalCrewOptions = Omit<CopyPoolOptions, 'warn'>;
 
@@ -25,6 +26,10 @@ export class LocalCrew implements Crew {
 
   get idle(): boolean {
     return this.#pool.idle;
+  }
+
+  get load(): LoadState {
+    return this.#pool.load;
   }
 
   copy(page: OpenPage, indices: Iterable<number>): void {
@@ -48,6 +53,7 @@ export class LocalCrew implements Crew {
 
   /** The stores are its maker's to close. */
   close(): Promise<void> {
+    this.#pool.close();
     return Promise.resolve();
   }
 

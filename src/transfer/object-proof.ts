@@ -33,7 +33,30 @@ export function toldDigest(
   context: CopyContext,
   state: CopyState,
 ): ContentDigest | undefined {
-  if (object.bytes === 0) return { algorithm: 'md5', base64: md5Base64(NOTHING) };
+  // First, also where there seems to be no content: an ETag of other content tells that it was cut off.
+  const told = digestOfContent(object, context, state);
+  if (told !== undefined || object.bytes > 0) return told;
+  return { algorithm: 'md5', base64: md5Base64(NOTHING) };
+}
+
+/** Of an object without content that was uploaded in one part. */
+const ETAG_OF_NO_CONTENT = '59adb24ef3cdbe0297f05b395827453f-1';
+
+/** Whether nothing but the source's own GET tells how long the object is, so that no digest fails when that is wrong. */
+export function tellsOnlyLength(
+  object: ObjectHead,
+  context: CopyContext,
+  state: CopyState,
+): boolean {
+  const isEmpty = object.bytes === 0 && object.etag === ETAG_OF_NO_CONTENT;
+  return !isEmpty && digestOfContent(object, context, state) === undefined;
+}
+
+function digestOfContent(
+  object: ObjectHead,
+  context: CopyContext,
+  state: CopyState,
+): ContentDigest | undefined {
   if (etagIsDigest(object, context, state)) {
     return { algorithm: 'md5', base64: hexToBase64(object.etag) };
   }

@@ -23,7 +23,7 @@ export async function recheckSource(
   const { key, etag, bytes } = copied;
   const { source, now, warn } = context;
   try {
-    await insist(() => at('source', source.head(key)), context);
+    await insist(key, () => at('source', source.head(key)), context);
     return copied;
   } catch (error) {
     if (!(error instanceof TransferError)) throw error;

@@ -40,12 +40,17 @@ export async function removeOwn(
     if (policy.capabilities?.deleteCondition.kind === 'honoured') {
       const ifMatch = own.etag;
       await insist(
+        own.key,
         () => at('destination', destination.deleteObject(own.key, { ifMatch })),
         context,
       );
       return 'removed';
     }
-    const there = await insist(() => at('destination', destination.head(own.key)), context);
+    const there = await insist(
+      own.key,
+      () => at('destination', destination.head(own.key)),
+      context,
+    );
     if (!isOwn(there, own, context)) return 'not-ours';
     warn(
       `removing ${name} from the destination again: ${why}. This store knows no conditional DELETE: had another client overwritten it in this very moment, that would be lost`,

@@ -24,14 +24,45 @@ const PASSING: ReadonlySet<StoreErrorKind> = new Set([
   'bad-digest',
   'throttled',
   'unavailable',
+  'full',
   'unreachable',
   'network',
   'not-s3',
 ]);
 
+/** A store that is full gets no room in seconds; but what others are deleting, or an upload that is aborted, may. */
+const ATTEMPTS_WHEN_FULL = 3;
+
 /** Whether the same request may succeed later. */
 export function isPassing(error: StoreError): boolean {
   return PASSING.has(error.kind);
+}
+
+const TROUBLE: ReadonlySet<StoreErrorKind> = new Set([
+  'throttled',
+  'unavailable',
+  'unreachable',
+  'network',
+]);
+
+/** Whether it is a sign that the store itself is in trouble, and not only this exchange. */
+export function isStoreTrouble({ kind, code, status }: StoreError): boolean {
+  if (kind === 'network') return status === 0 && code !== 'aborted';
+  return TROUBLE.has(kind);
+}
+
+const TOO_LATE: ReadonlySet<string> = new Set([
+  'connect-timeout',
+  'first-byte-timeout',
+  'idle-timeout',
+  'too-slow',
+]);
+/** 502, 504 and 522, 524 of proxies: what is behind them did not answer in time. */
+const TOO_LATE_STATUS: ReadonlySet<number> = new Set([502, 504, 522, 524]);
+
+/** Whether the store did not answer in time, as one does that has too much to do. */
+export function isTooLate({ code, status }: StoreError): boolean {
+  return TOO_LATE.has(code) || TOO_LATE_STATUS.has(status);
 }
 
 /**
@@ -43,7 +74,8 @@ export function waitBeforeRetry(
   attempt: number,
   { maxAttempts, baseMs, capMs, random }: RetryPolicy,
 ): number | undefined {
-  if (attempt >= maxAttempts || !isPassing(error)) return undefined;
+  const most = error.kind === 'full' ? Math.min(maxAttempts, ATTEMPTS_WHEN_FULL) : maxAttempts;
+  if (attempt >= most || !isPassing(error)) return undefined;
   const jittered = random() * Math.min(capMs, baseMs * 2 ** (attempt - 1));
   return Math.max(jittered, Math.min(capMs, error.retryAfterMs ?? 0));
 }
@@ -71,7 +103,7 @@ export function retryPolicy(signal: AbortSignal, endingMs = ENDING_MS): RetryPol
   return {
     maxAttempts: 8,
     baseMs: 500,
-    capMs: 30_000,
+    capMs: 60_000,
     random: Math.random,
     sleep: async (ms) => {
       if (!signal.aborted) {

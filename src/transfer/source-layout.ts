@@ -93,7 +93,7 @@ async function askLength(
 ): Promise<number | undefined> {
   const { source, learnt } = context;
   const asked = { partNumber, ifMatch: object.etag };
-  const part = await insist(() => ofThatVersion(source.headPart(key, asked)), context);
+  const part = await insist(key, () => ofThatVersion(source.headPart(key, asked)), context);
   if (part === undefined) {
     if (partNumber === 1) learnt.partLengths ??= 'untold';
     return undefined;

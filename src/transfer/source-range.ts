@@ -1,17 +1,11 @@
 /**
  * Reads a range of the source's object, of one version of it and no other.
  */
+import type { ObjectVersion } from '../domain.ts';
 import type { ObjectKey } from '../object-key.ts';
-import {
-  type ObjectHead,
-  type ObjectStore,
-  type Receiving,
-  StoreError,
-} from '../s3/object-store.ts';
+import type { ObjectStore, Receiving } from '../s3/object-store.ts';
 import type { PartRange } from './part-plan.ts';
-import { at, TransferError } from './transfer-error.ts';
-
-type ObjectVersion = Pick<ObjectHead, 'bytes' | 'etag' | 'lastModified'>;
+import { at, changed, TransferError } from './transfer-error.ts';
 
 export interface SourceRange {
   readonly key: ObjectKey;
@@ -38,7 +32,11 @@ export async function readRange(
       return receive();
     },
   });
-  await ofThatVersion(getting);
+  await ofThatVersion(getting).catch((error: unknown) => {
+    // There is a shorter one now, in a store that ignores If-Match.
+    const isBeyond = error instanceof TransferError && error.cause.status === 416;
+    throw isBeyond ? new TransferError('source', changed(416)) : error;
+  });
 }
 
 /**
@@ -53,15 +51,6 @@ export function ofThatVersion<T>(exchange: Promise<T>): Promise<T> {
   });
 }
 
-function isSameVersion(a: ObjectVersion, b: ObjectVersion): boolean {
+export function isSameVersion(a: ObjectVersion, b: ObjectVersion): boolean {
   return a.bytes === b.bytes && a.etag === b.etag && a.lastModified === b.lastModified;
-}
-
-function changed(status: number): StoreError {
-  return new StoreError('the object changed while it was copied', {
-    kind: 'precondition-failed',
-    code: 'changed',
-    status,
-    mayHaveLanded: false,
-  });
 }

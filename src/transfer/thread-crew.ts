@@ -6,15 +6,19 @@
  * was copying has no outcome, and everything else is finished and handed on.
  */
 import { Worker } from 'node:worker_threads';
-import type { Counters } from '../domain.ts';
+import type { Counters, Side, UploadJournal } from '../domain.ts';
 import { MigrateError } from '../errors.ts';
+import type { Keyring, TemporaryCredentials } from '../s3/keyring.ts';
 import type { Crew, CrewEvents } from './crew.ts';
 import type { OpenPage } from './open-page.ts';
 import { PartDesk } from './part-desk.ts';
+import { answerQuestion, takeNote } from './remote-journal.ts';
+import { type LoadState, loadOfAll, undisturbed } from './side-load.ts';
+import { errorOf, failureOf } from './worker-failure.ts';
 import {
   type AddedCounts,
   CREW_COUNTERS,
-  errorOf,
+  type CredentialsAnswer,
   type FromWorker,
   type SliceOutcomes,
   type ToWorker,
@@ -24,15 +28,20 @@ import {
 export interface ThreadCrewOptions
   extends Pick<
     WorkerOptions,
-    'source' | 'destination' | 'multipartThresholdBytes' | 'partBytes' | 'policy'
+    'source' | 'destination' | 'multipartThresholdBytes' | 'partBytes' | 'policy' | 'maxOutageMs'
   > {
   readonly counters: Counters;
+  readonly uploads: UploadJournal;
+  /** Of the sides whose credentials are renewed. */
+  readonly keyrings: Readonly<Record<Side, Keyring | undefined>>;
   /** Worker threads; at least 1, at most `threads`. */
   readonly cores: number;
   /** Places of all workers together. */
   readonly threads: number;
   /** Of all workers together. */
   readonly memoryBytes: number;
+  /** Of all workers together; each has one at least. */
+  readonly threadsMin: number;
 }
 
 /** Most keys in a message: enough that it costs little for each, few enough that the workers share fairly. */
@@ -46,6 +55,8 @@ const AT_HAND_SECONDS = 0.02;
 const MAX_AT_HAND = 128;
 /** How long to wait for the workers' resets when the program is left at once. */
 const LEAVING_MS = 500;
+
+const SIDES: readonly Side[] = ['source', 'destination'];
 
 /** Keys of a page that were handed out together. */
 interface Slice {
@@ -82,6 +93,10 @@ export class ThreadCrew implements Crew {
 
   get idle(): boolean {
     return this.#waiting === 0 && this.#members.every((member) => member.idle);
+  }
+
+  get load(): LoadState {
+    return loadOfAll(this.#members.flatMap(({ load, alive }) => (alive ? [load] : [])));
   }
 
   copy(page: OpenPage, indices: Iterable<number>): void {
@@ -153,16 +168,19 @@ export class ThreadCrew implements Crew {
 
   /** @returns undefined when all have been started */
   #startOne(): Member | undefined {
-    const { cores, threads, memoryBytes, source, destination } = this.#options;
-    const { multipartThresholdBytes, partBytes, policy } = this.#options;
+    const { cores, threads, threadsMin, memoryBytes, keyrings } = this.#options;
+    const { multipartThresholdBytes, partBytes, policy, maxOutageMs } = this.#options;
     const number = this.#members.length;
     if (number >= cores) return undefined;
     const options: WorkerOptions = {
-      source,
-      destination,
+      source: this.#storeOf('source'),
+      destination: this.#storeOf('destination'),
+      renewed: SIDES.filter((side) => keyrings[side] !== undefined),
       multipartThresholdBytes,
       partBytes,
       policy,
+      maxOutageMs,
+      threadsMin: Math.max(1, Math.floor(threadsMin / cores)),
       threads: Math.floor(threads / cores) + (number < threads % cores ? 1 : 0),
       memoryBytes: Math.floor(memoryBytes / cores),
       partWindow: threads,
@@ -175,6 +193,27 @@ export class ThreadCrew implements Crew {
     this.#members.push(member);
     this.#desk.add(member);
     return member;
+  }
+
+  /** With the credentials of now. */
+  #storeOf(side: Side): WorkerOptions[Side] {
+    const { [side]: store, keyrings } = this.#options;
+    return { ...store, credentials: keyrings[side]?.current ?? store.credentials };
+  }
+
+  async #giveCredentials(
+    member: Member,
+    side: Side,
+    outdated: TemporaryCredentials,
+  ): Promise<void> {
+    let answer: CredentialsAnswer;
+    try {
+      const newer = await this.#options.keyrings[side]?.renew(outdated);
+      answer = { kind: 'given', credentials: newer ?? outdated };
+    } catch (error) {
+      answer = { kind: 'failed', failure: failureOf(error) };
+    }
+    member.tell({ kind: 'credentials', side, answer });
   }
 
   #onMessage(member: Member, message: FromWorker): void {
@@ -194,6 +233,22 @@ export class ThreadCrew implements Crew {
         return;
       case 'part-end':
         this.#desk.end(message.id, message.end);
+        return;
+      case 'load':
+        member.load = message.load;
+        return;
+      case 'ask-journal': {
+        const { id, question } = message;
+        void answerQuestion(this.#options.uploads, question).then((answer) =>
+          member.tell({ kind: 'journal-answer', id, answer }),
+        );
+        return;
+      }
+      case 'journal-note':
+        takeNote(this.#options.uploads, message.note);
+        return;
+      case 'ask-credentials':
+        void this.#giveCredentials(member, message.side, message.outdated);
         return;
       case 'warning':
         this.#events.onWarning(message.message);
@@ -252,6 +307,8 @@ interface MemberEvents {
 /** One worker thread, and what it has to do. */
 class Member {
   readonly threads: number;
+  /** As it was told last. */
+  load: LoadState;
   readonly #worker: Worker;
   readonly #ended: Promise<void>;
   readonly #slices = new Map<number, Slice>();
@@ -264,6 +321,7 @@ class Member {
 
   constructor(options: WorkerOptions, events: MemberEvents) {
     this.threads = options.threads;
+    this.load = undisturbed(options.threads);
     this.#worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: options });
     this.#worker.on('message', (message: FromWorker) => {
       if (message.kind === 'stopped' && this.#state === 'stopping') this.#state = 'stopped';

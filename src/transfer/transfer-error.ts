@@ -38,6 +38,16 @@ export function at<T>(side: Side, exchange: Promise<T>): Promise<T> {
   });
 }
 
+/** There is another version of the source's object than the one that was begun with. */
+export function changed(status: number): StoreError {
+  return new StoreError('the object changed while it was copied', {
+    kind: 'precondition-failed',
+    code: 'changed',
+    status,
+    mayHaveLanded: false,
+  });
+}
+
 export function wrongEtag(actual: string, expected: string): TransferError {
   const message = `the destination acknowledged ETag ${actual} where ${expected} was sent`;
   return wrongAcknowledgement('wrong-etag', message);

@@ -8,13 +8,17 @@
 import type { Counters, Outcome, OutcomePage, PlanPage } from '../domain.ts';
 import type { ObjectKey } from '../object-key.ts';
 import type { Crew, CrewEvents } from './crew.ts';
+import { type FailureLimits, FailureWatch } from './failure-watch.ts';
 import { OpenPage } from './open-page.ts';
+import type { LoadState } from './side-load.ts';
 
 export interface TransferOptions {
   /** Makes what copies; asked once. */
   readonly crew: (events: CrewEvents) => Crew;
   /** Of these, the transfer adds what its outcomes are; the rest is the crew's. */
   readonly counters: Counters;
+  /** From which failures on the run cannot go on. */
+  readonly failures: FailureLimits;
   /** Told what the operator should know; each thing once. */
   readonly warn: (message: string) => void;
   /** Objects under way at once; 1 to 4096. No more wait than that. */
@@ -25,12 +29,13 @@ export interface TransferOptions {
 
 /** Pages that wait to be taken from which on no further is read. */
 const MAX_FINISHED_PAGES = 16;
-/** How often what is done of the oldest page is handed on. */
+/** How often what is done of the oldest page is handed on, and an idle crew's failures are settled. */
 const SPLIT_EVERY_MS = 1_000;
 
 export class Transfer {
   readonly #options: TransferOptions;
   readonly #crew: Crew;
+  readonly #watch: FailureWatch;
   /** In key order. */
   readonly #open: OpenPage[] = [];
   readonly #finished: OutcomePage[] = [];
@@ -42,24 +47,31 @@ export class Transfer {
 
   constructor(options: TransferOptions) {
     this.#options = options;
+    this.#watch = new FailureWatch(options.failures, {
+      onRecord: (page, index, outcome) => this.#record(page, index, outcome),
+      onStop: (error) => this.#fail(error),
+      onAnswer: () => this.#wake(),
+    });
     this.#crew = options.crew({
-      onOutcome: (page, index, outcome) => this.#onOutcome(page, index, outcome),
+      onOutcome: (page, index, outcome) => this.#watch.take(page, index, outcome),
       onChange: () => this.#onChange(),
       onWarning: (message) => {
         if (this.#warned.has(message)) return;
         this.#warned.add(message);
         options.warn(message);
       },
-      onFailure: (error) => {
-        this.#failure ??= { error };
-        this.#stop();
-      },
+      onFailure: (error) => this.#fail(error),
     });
   }
 
   /** Ends all connections at once, by a reset; returns when that is done. */
   leave(): void {
     this.#crew.leave();
+  }
+
+  /** How much each store is asked for at present, and whether it is there. */
+  get load(): LoadState {
+    return this.#crew.load;
   }
 
   /** The key that the log waits for: the first one under way. */
@@ -77,7 +89,7 @@ export class Transfer {
   async *run(pages: AsyncIterable<PlanPage>): AsyncGenerator<OutcomePage> {
     const onAbort = (): void => this.#stop();
     this.#options.signal.addEventListener('abort', onAbort);
-    const splitting = setInterval(() => this.#splitOldest(), SPLIT_EVERY_MS);
+    const splitting = setInterval(() => this.#everySecond(), SPLIT_EVERY_MS);
     let reading = true;
     void this.#read(pages).finally(() => {
       reading = false;
@@ -87,11 +99,12 @@ export class Transfer {
       for (;;) {
         yield* this.#takeFinished();
         // Once stopped, the pages are not waited for: they may themselves wait for what no longer comes.
-        if ((!reading || this.#stopped) && this.#crew.idle) break;
+        if (((!reading && !this.#watch.asking) || this.#stopped) && this.#crew.idle) break;
         // yield* takes turns of its own to end: a page may have come meanwhile, and have woken nobody.
         if (this.#finished.length === 0) await this.#change();
       }
       clearInterval(splitting);
+      this.#watch.end();
       for (const page of this.#open) this.#finished.push(...page.takeRest());
       yield* this.#takeFinished();
     } finally {
@@ -154,7 +167,7 @@ export class Transfer {
     if (page.done) this.#close(page);
   }
 
-  #onOutcome(page: OpenPage, index: number, outcome: Outcome): void {
+  #record(page: OpenPage, index: number, outcome: Outcome): void {
     count(outcome, this.#options.counters);
     page.finish(index, outcome);
     if (page.done) this.#close(page);
@@ -170,7 +183,8 @@ export class Transfer {
     this.#handOn(page.takeDone());
   }
 
-  #splitOldest(): void {
+  #everySecond(): void {
+    if (this.#crew.idle) this.#watch.settle();
     this.#handOn(this.#open[0]?.takeDone());
   }
 
@@ -178,6 +192,11 @@ export class Transfer {
     if (page === undefined) return;
     this.#finished.push(page);
     this.#wake();
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= { error };
+    this.#stop();
   }
 
   #stop(): void {

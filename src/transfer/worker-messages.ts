@@ -3,23 +3,30 @@
  *
  * Objects travel in slices and outcomes in batches, because a message costs as much as an object may.
  */
-import type { Outcome } from '../domain.ts';
-import { MigrateError, messageOf } from '../errors.ts';
+import type { Outcome, Side } from '../domain.ts';
 import type { ObjectKey } from '../object-key.ts';
+import type { TemporaryCredentials } from '../s3/keyring.ts';
 import { StoreError, type StoreErrorOptions } from '../s3/object-store.ts';
 import type { WireObjectStoreOptions } from '../s3/wire-object-store.ts';
 import type { CopiedPart, PartJob } from './copy-part.ts';
 import type { CopyPolicy } from './copy-policy.ts';
+import type { JournalAnswer, JournalNote, JournalQuestion } from './remote-journal.ts';
 import { RunEnding } from './retry.ts';
+import type { LoadState } from './side-load.ts';
 import { TransferError } from './transfer-error.ts';
+import { errorOf, type Failure, failureOf } from './worker-failure.ts';
 
 /** What a worker is started with. */
 export interface WorkerOptions {
   readonly source: WireObjectStoreOptions;
   readonly destination: WireObjectStoreOptions;
+  /** The sides whose credentials are renewed: by the main thread, which is asked for them. */
+  readonly renewed: readonly Side[];
   /** This worker's places, and its part of the memory for collected bodies. */
   readonly threads: number;
   readonly memoryBytes: number;
+  readonly threadsMin: number;
+  readonly maxOutageMs: number;
   readonly multipartThresholdBytes: number;
   readonly partBytes: number | undefined;
   readonly policy: CopyPolicy;
@@ -35,6 +42,10 @@ export type ToWorker =
   | { readonly kind: 'copy-part'; readonly id: number; readonly job: PartJob }
   /** What became of a part that this worker has asked for. */
   | { readonly kind: 'part-end'; readonly id: number; readonly end: PartEnd }
+  /** What the journal says to what this worker has asked. */
+  | { readonly kind: 'journal-answer'; readonly id: number; readonly answer: JournalAnswer }
+  /** What was asked for by `ask-credentials`. */
+  | { readonly kind: 'credentials'; readonly side: Side; readonly answer: CredentialsAnswer }
   /** Come to an end with what was handed out already; answered by `stopped`. */
   | { readonly kind: 'stop' }
   /** Nothing is under way: end connections and thread. */
@@ -52,11 +63,26 @@ export type FromWorker =
   /** A part that was asked for is not wanted any more. */
   | { readonly kind: 'drop-part'; readonly id: number }
   | { readonly kind: 'part-end'; readonly id: number; readonly end: PartEnd }
+  | { readonly kind: 'ask-journal'; readonly id: number; readonly question: JournalQuestion }
+  | { readonly kind: 'journal-note'; readonly note: JournalNote }
+  /** Others than these are needed. Asked once at a time for each side. */
+  | {
+      readonly kind: 'ask-credentials';
+      readonly side: Side;
+      readonly outdated: TemporaryCredentials;
+    }
   | { readonly kind: 'warning'; readonly message: string }
+  /** What the stores allow has changed since it was told last. */
+  | { readonly kind: 'load'; readonly load: LoadState }
   /** Nothing is under way, and nothing will be begun. */
   | { readonly kind: 'stopped' }
   /** What makes every object fail. */
   | { readonly kind: 'failure'; readonly failure: Failure };
+
+export type CredentialsAnswer =
+  /** The very same where there are no newer ones. */
+  | { readonly kind: 'given'; readonly credentials: TemporaryCredentials }
+  | { readonly kind: 'failed'; readonly failure: Failure };
 
 /** Outcomes of one slice, each with its key's place in it. */
 export interface SliceOutcomes {
@@ -86,27 +112,6 @@ export type PartEnd =
       readonly error: StoreErrorOptions;
     }
   | { readonly kind: 'broken'; readonly failure: Failure };
-
-/** An error that stops the run, on its way between threads. */
-export interface Failure {
-  readonly message: string;
-  readonly hint: string | undefined;
-  readonly exitCode: MigrateError['exitCode'] | undefined;
-}
-
-export function failureOf(error: unknown): Failure {
-  if (error instanceof MigrateError) {
-    const { message, hint, exitCode } = error;
-    return { message, hint, exitCode };
-  }
-  return { message: messageOf(error), hint: undefined, exitCode: undefined };
-}
-
-/** The error again; one that was no MigrateError is not one here either. */
-export function errorOf({ message, hint, exitCode }: Failure): Error {
-  if (exitCode === undefined) return new Error(message);
-  return new MigrateError(message, { exitCode, ...(hint === undefined ? {} : { hint }) });
-}
 
 export function partEndOf(error: unknown): PartEnd {
   if (error instanceof RunEnding) return { kind: 'run-ending' };

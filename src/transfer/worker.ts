@@ -6,17 +6,21 @@
  */
 import { setMaxListeners } from 'node:events';
 import { isMainThread, type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import { newCounters, type Outcome } from '../domain.ts';
+import { newCounters, type Outcome, type Side } from '../domain.ts';
 import type { ObjectKey } from '../object-key.ts';
+import { Keyring, type TemporaryCredentials } from '../s3/keyring.ts';
 import { WireObjectStore } from '../s3/wire-object-store.ts';
 import type { CopiedPart, PartJob } from './copy-part.ts';
 import { CopyPool } from './copy-pool.ts';
+import { RemoteJournal } from './remote-journal.ts';
 import { RunEnding, retryPolicy } from './retry.ts';
+import { isUndisturbed, type LoadState } from './side-load.ts';
+import { errorOf, failureOf } from './worker-failure.ts';
 import {
   type AddedCounts,
   CREW_COUNTERS,
+  type CredentialsAnswer,
   type FromWorker,
-  failureOf,
   type PartEnd,
   partEndOf,
   partOf,
@@ -42,20 +46,28 @@ class TransferWorker {
   readonly #counters = newCounters();
   readonly #ending = new AbortController();
   readonly #pool: CopyPool;
+  readonly #uploads: RemoteJournal;
   #told: AddedCounts = countsOf(this.#counters);
+  /** Undefined when it was told last that both stores take all they are asked for. */
+  #toldLoad: LoadState | undefined;
   #outcomes = new Map<number, SliceOutcomes>();
   #outcomeCount = 0;
   #telling: NodeJS.Timeout | undefined;
   readonly #counting: NodeJS.Timeout;
   readonly #asked = new Map<number, (end: PartEnd) => void>();
   #lastAsked = 0;
+  readonly #askedCredentials = new Map<Side, (answer: CredentialsAnswer) => void>();
 
   constructor(options: WorkerOptions, port: MessagePort) {
     this.#options = options;
     this.#tell = (message) => port.postMessage(message);
     this.#onClosed = () => port.close();
-    this.#source = new WireObjectStore(options.source);
-    this.#destination = new WireObjectStore(options.destination);
+    this.#source = new WireObjectStore(options.source, this.#keyringOf('source'));
+    this.#destination = new WireObjectStore(options.destination, this.#keyringOf('destination'));
+    this.#uploads = new RemoteJournal({
+      ask: (id, question) => this.#tell({ kind: 'ask-journal', id, question }),
+      note: (note) => this.#tell({ kind: 'journal-note', note }),
+    });
     this.#pool = new CopyPool(
       {
         source: this.#source,
@@ -63,9 +75,12 @@ class TransferWorker {
         counters: this.#counters,
         threads: options.threads,
         memoryBytes: options.memoryBytes,
+        threadsMin: options.threadsMin,
+        maxOutageMs: options.maxOutageMs,
         multipartThresholdBytes: options.multipartThresholdBytes,
         partBytes: options.partBytes,
         policy: options.policy,
+        uploads: this.#uploads,
         warn: (text) => this.#tell({ kind: 'warning', message: text }),
         retry: retryPolicy(this.#ending.signal),
         now: Date.now,
@@ -89,11 +104,20 @@ class TransferWorker {
       case 'part-end':
         this.#asked.get(message.id)?.(message.end);
         return;
+      case 'journal-answer':
+        this.#uploads.take(message.id, message.answer);
+        return;
+      case 'credentials':
+        this.#askedCredentials.get(message.side)?.(message.answer);
+        return;
       case 'stop':
         this.#ending.abort();
+        // What waits for its turn is finished where that is a moment's work.
+        if (!isUndisturbed(this.#pool.load)) this.#pool.clear();
         this.#endWhenIdle();
         return;
       case 'close':
+        this.#pool.close();
         this.#closeStores();
         clearInterval(this.#counting);
         this.#onClosed();
@@ -153,6 +177,21 @@ class TransferWorker {
     }
   }
 
+  /** One whose provider is the main thread. */
+  #keyringOf(side: Side): Keyring | undefined {
+    const { renewed, [side]: store } = this.#options;
+    if (!renewed.includes(side)) return undefined;
+    const ask = async (outdated: TemporaryCredentials): Promise<TemporaryCredentials> => {
+      const answer = await new Promise<CredentialsAnswer>((resolve) => {
+        this.#askedCredentials.set(side, resolve);
+        this.#tell({ kind: 'ask-credentials', side, outdated });
+      });
+      if (answer.kind === 'failed') throw errorOf(answer.failure);
+      return answer.credentials;
+    };
+    return new Keyring(store.credentials, { ask, now: Date.now });
+  }
+
   #keep(slice: number, at: number, outcome: Outcome): void {
     let outcomes = this.#outcomes.get(slice);
     if (outcomes === undefined) {
@@ -174,8 +213,16 @@ class TransferWorker {
   }
 
   #tellCounts(): void {
+    this.#tellLoad();
     if (CREW_COUNTERS.some((name) => this.#counters[name] !== this.#told[name]))
       this.#tellProgress();
+  }
+
+  #tellLoad(): void {
+    const { load } = this.#pool;
+    const wasQuiet = this.#toldLoad === undefined;
+    this.#toldLoad = isUndisturbed(load) ? undefined : load;
+    if (!wasQuiet || this.#toldLoad !== undefined) this.#tell({ kind: 'load', load });
   }
 
   #tellProgress(): void {

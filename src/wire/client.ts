@@ -3,7 +3,8 @@
  *
  * Every exchange has a connection of its own while it lasts; there is no pipelining, so there are as
  * many connections as exchanges at once. A connection that was closed while idle costs a repeatable request
- * nothing: it goes out again on a fresh one. A clock that differs from the server's is corrected from
+ * nothing: it goes out again on a fresh one. Others are kept from such connections once the server was seen to close
+ * them. A clock that differs from the server's is corrected from
  * the server's Date. Anything else is the caller's to retry.
  */
 import { isIPv6 } from 'node:net';
@@ -61,6 +62,8 @@ export interface SignedRequest {
 /** A kept connection older than this is not trusted with a request: common servers close after 5 s. */
 const MAX_IDLE_MS = 4_000;
 const WATCH_EVERY_MS = 500;
+/** Requests on fresh connections before a kept one is tried again, at most. */
+const MAX_FRESH_PENALTY = 1024;
 const NO_HEADERS: readonly Header[] = [];
 /** Differences of the clocks below this are left alone: stores take 15 minutes, and Date counts whole seconds. */
 const SKEW_TOLERANCE_MS = 60_000;
@@ -72,13 +75,17 @@ interface IdleConnection {
 
 export class WireClient {
   readonly #options: ClientOptions;
-  readonly #signer: Signer;
+  #signer: Signer;
   readonly #limits: TimeLimits;
   readonly #authority: string;
   readonly #idle: IdleConnection[] = [];
   readonly #open = new Set<Connection>();
   readonly #watchdog: NodeJS.Timeout;
   #tlsSession: Buffer | undefined;
+  /** Requests that must not be repeated and still get a connection of their own. */
+  #freshWanted = 0;
+  /** How many of them the last one that met a closed connection has brought about. */
+  #freshPenalty = 0;
   #clockOffsetMs = 0;
   #closed = false;
 
@@ -101,6 +108,11 @@ export class WireClient {
    */
   exchange(request: SignedRequest): Promise<Answer> {
     return this.#exchange(request, 'clock-may-be-wrong');
+  }
+
+  /** Signs every exchange from now on; those under way are signed already. */
+  useCredentials(credentials: Credentials): void {
+    this.#signer = new Signer(credentials, this.#options.region);
   }
 
   /** Ends all connections; exchanges under way, and any asked for later, are rejected with `aborted`. */
@@ -126,15 +138,18 @@ export class WireClient {
     };
     // What has passed through cannot be sent again.
     const isPassage = body instanceof Passage;
-    const kept = this.#takeIdle();
+    const isRepeatable = repeatable && !isPassage;
+    const kept = isRepeatable || !this.#distrustsKept() ? this.#takeIdle() : undefined;
     const onAnswer = (answer: Answer): Answer | Promise<Answer> => {
       const refused = answer.head.status === 403 && clock === 'clock-may-be-wrong';
+      if (!isRepeatable && kept !== undefined) this.#freshPenalty = 0;
       if (!refused || !this.#correctClock(answer.head) || isPassage) return answer;
       return this.#exchange(request, 'clock-is-corrected');
     };
     return this.#on(kept, exchange, onAnswer, (error) => {
       const isStale = error instanceof WireError && error.stale;
-      if (kept === undefined || !repeatable || isPassage || !isStale) throw error;
+      if (isStale && !isRepeatable) this.#distrustKept();
+      if (kept === undefined || !isRepeatable || !isStale) throw error;
       return this.#on(undefined, exchange, onAnswer, rethrow);
     });
   }
@@ -157,6 +172,18 @@ export class WireClient {
       if (!connection.closed) this.#idle.push({ connection, since: performance.now() });
       return onAnswer(answer);
     }, onError);
+  }
+
+  /** A server that ends connections without a word ends many: twice as many requests as the last time go out on fresh ones. */
+  #distrustKept(): void {
+    this.#freshPenalty = Math.min(MAX_FRESH_PENALTY, Math.max(1, this.#freshPenalty * 2));
+    this.#freshWanted = this.#freshPenalty;
+  }
+
+  #distrustsKept(): boolean {
+    if (this.#freshWanted === 0) return false;
+    this.#freshWanted--;
+    return true;
   }
 
   #takeIdle(): Connection | undefined {

@@ -44,18 +44,19 @@ async function flagsInReadme(): Promise<FlagTable> {
 
 describe('every flag', () => {
   it('of s3migrate and its commands is in the README, and none else', async () => {
-    const [migrate, list, probe, verify] = await Promise.all(
-      [[], ['list'], ['probe'], ['verify']].map((command) => flagsInHelp(command)),
+    const [migrate, list, probe, verify, cleanup] = await Promise.all(
+      [[], ['list'], ['probe'], ['verify'], ['cleanup']].map((command) => flagsInHelp(command)),
     );
     expect(Object.keys(migrate ?? {}).length).toBeGreaterThan(20);
     expect(Object.keys(list ?? {}).length).toBeGreaterThan(10);
     expect(Object.keys(verify ?? {}).length).toBeGreaterThan(20);
     expect(Object.keys(probe ?? {}).length).toBeGreaterThan(10);
-    expect(await flagsInReadme()).toEqual({ ...migrate, ...list, ...probe, ...verify });
+    expect(Object.keys(cleanup ?? {}).length).toBeGreaterThan(10);
+    expect(await flagsInReadme()).toEqual({ ...migrate, ...list, ...probe, ...verify, ...cleanup });
   });
 
   it('may come from an environment variable of its name', async () => {
-    for (const command of [[], ['list'], ['probe'], ['verify']]) {
+    for (const command of [[], ['list'], ['probe'], ['verify'], ['cleanup']]) {
       for (const [flag, variable] of Object.entries(await flagsInHelp(command))) {
         expect(variable).toBe(variableOf(flag.slice(2)));
       }

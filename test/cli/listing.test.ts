@@ -48,7 +48,7 @@ describe('s3migrate list', () => {
 
     const { exitCode, stdout, stderr } = await list(migration, folder);
 
-    expect(stderr).toContain(`2500 keys of bucket photos in 1 list files in ${folder}`);
+    expect(stderr).toContain(`2500 keys of bucket photos in 1 list file in ${folder}`);
     expect(stdout).toBe('');
     expect(exitCode).toBe(0);
     expect(Object.values(await filesOf(folder)).join('')).toBe(`${keys.join('\n')}\n`);

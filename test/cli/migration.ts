@@ -3,10 +3,12 @@
  * and the command. Everything goes away with the test.
  */
 import { hash } from 'node:crypto';
+import { on } from 'node:events';
+import { watch } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { onTestFinished } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 import { keyFromText, type ObjectKey } from '../../src/object-key.ts';
 import type { Bucket, NewObject } from '../../src/s3-server/bucket.ts';
 import { type S3Server, type S3ServerOptions, startS3Server } from '../../src/s3-server/server.ts';
@@ -80,7 +82,13 @@ export async function prepareMigration(options: MigrationOptions = {}): Promise<
   const source = new Side(await startServer(SOURCE, options.source), SOURCE);
   const destination = new Side(await startServer(DESTINATION, options.destination), DESTINATION);
   for (const side of ['src', 'dest']) await mkdir(join(root, 'lists', side), { recursive: true });
-  return new Migration(root, source, destination);
+  const migration = new Migration(root, source, destination);
+  onTestFinished(() => {
+    if (migration.uploadsMayBeLeft !== undefined) return;
+    const left = destination.bucket.uploads().map(({ key, uploadId }) => ({ key, uploadId }));
+    expect(left, 'uploads left at the destination').toEqual([]);
+  });
+  return migration;
 }
 
 async function startServer(
@@ -105,6 +113,8 @@ export class Migration {
   readonly root: string;
   readonly source: Side;
   readonly destination: Side;
+  /** Why the test leaves multipart uploads at the destination; else there must be none at its end. */
+  uploadsMayBeLeft: string | undefined;
 
   constructor(root: string, source: Side, destination: Side) {
     this.root = root;
@@ -166,6 +176,15 @@ export class Migration {
     return runProgram(this.args(changes), { cwd: this.root, ...options });
   }
 
+  /** Runs `s3migrate cleanup` for the destination and the log folder. */
+  cleanUp(changes: Flags = {}): Promise<Ended> {
+    const flags = Object.entries(this.flags()).filter(
+      ([name]) => name.startsWith('dest-') && name !== 'dest-folder',
+    );
+    const given = { ...Object.fromEntries(flags), 'log-folder': this.logFolder, ...changes };
+    return runProgram(['cleanup', ...argumentsOf(given)], { cwd: this.root });
+  }
+
   start(changes: Flags = {}, options: RunOptions = {}): RunningProgram {
     return startProgram(this.args(changes), { cwd: this.root, ...options });
   }
@@ -178,6 +197,24 @@ export class Migration {
   /** The lines of failed.log after its header, as byte strings. */
   failedLog(folder = this.logFolder): Promise<string[]> {
     return linesAfterHeader(join(folder, 'failed.log'), 'key,at,code,status,attempts,message');
+  }
+
+  /** The journal of multipart uploads. */
+  get uploadsFile(): string {
+    return join(this.logFolder, 'migrate.uploads');
+  }
+
+  /** Resolves when the journal of uploads satisfies the predicate. */
+  async uploadsNote(holds: (journal: string) => boolean): Promise<void> {
+    await mkdir(this.logFolder, { recursive: true });
+    const watcher = watch(this.logFolder);
+    try {
+      const read = (): Promise<string> => readFile(this.uploadsFile, 'latin1').catch(() => '');
+      const changes = on(watcher, 'change')[Symbol.asyncIterator]();
+      while (!holds(await read())) await changes.next();
+    } finally {
+      watcher.close();
+    }
   }
 
   /** Requests that could have changed the destination. */

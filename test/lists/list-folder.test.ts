@@ -225,11 +225,25 @@ describe('pages after a key', () => {
     expect(pages).toEqual([{ keys: [], listBytes: folder.totalBytes }]);
   });
 
-  it('do not read through plain files that end before it', async () => {
+  it('do not wait for plain files that end before it: those are read through last', async () => {
     const broken = linesOf([...photos(5_000), 'aaa', ...photos(5_000)]);
     const folder = await source(folderOf({ '1': broken, '2': 'photos/006\nz\n' }));
 
-    expect(await keysOf(folder, 'photos/007')).toEqual(['z']);
+    const { keys, error } = await brokenReading(folder, 1, 'photos/007');
+
+    expect(keys).toEqual(['z']);
+    expect(error.message).toContain('1:5001: key "aaa" comes before "photos/004999.jpg"');
+  });
+
+  it('find a break in a file that another overlaps, though both seem to end before it', async () => {
+    const folder = await source(
+      folderOf({ '1': linesOf(['a', 'x', 'b']), '2': linesOf(['c', 'd']) }),
+    );
+
+    const { keys, error } = await brokenReading(folder, 1, 'd');
+
+    expect(keys).toEqual([]);
+    expect(error.message).toContain('1:3: key "b" comes before "x"');
   });
 
   it('read through the file the earlier run was in: it may have stopped at its disorder', async () => {

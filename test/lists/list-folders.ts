@@ -43,10 +43,12 @@ export async function keysOf(folder: ListFolder, after = ''): Promise<ObjectKey[
 export async function brokenReading(
   folder: ListFolder,
   pageKeys: number,
+  after: string = BEFORE_ALL,
 ): Promise<{ keys: string[]; error: MigrateError }> {
   const keys: string[] = [];
   try {
-    for await (const page of folder.pages({ after: BEFORE_ALL, pageKeys })) keys.push(...page.keys);
+    for await (const page of folder.pages({ after: after as ObjectKey, pageKeys }))
+      keys.push(...page.keys);
   } catch (error) {
     if (error instanceof MigrateError) return { keys, error };
     throw error;

@@ -62,6 +62,14 @@ describe('readFailedKeys', () => {
     });
   });
 
+  it('refuses it as the last line too: no crash leaves a whole line of another place', async () => {
+    for (const key of ['b', 'c']) {
+      await expect(
+        keysOf(FAILED_HEADER + linesFor(['a', 'c']) + linesFor([key])),
+      ).rejects.toMatchObject({ message: expect.stringContaining('failed.log:4: is no line') });
+    }
+  });
+
   it('refuses a file that is no failed.log, and a folder without one', async () => {
     await expect(keysOf('key,outcome,bytes,etag,detail\n')).rejects.toMatchObject({ exitCode: 2 });
     await rm(join(folder, 'failed.log'));

@@ -24,7 +24,7 @@ const newFolder = () => join(root, String(folders++));
 
 interface StartOptions {
   readonly folder: string;
-  readonly task: 'record' | 'lock';
+  readonly task: 'record' | 'lock' | 'uploads';
   readonly messageBytes?: number;
   /** Blocks of 512 or 1024 bytes, by the shell, after which no file can grow. */
   readonly fileBlocks?: number | 'unlimited';
@@ -102,6 +102,24 @@ describe('a disk that takes no more', () => {
       await expectAllRecorded(folder);
     },
   );
+});
+
+describe('a disk that takes no more of the journal of uploads', () => {
+  it('stops the run at a whole line of it, and what was noted is found', async () => {
+    const folder = newFolder();
+    const stopped = await finish(start({ folder, task: 'uploads', fileBlocks: 100 }));
+    expect(stopped.exitCode).toBe(3);
+    expect(stopped.message).toContain(
+      `${join(folder, 'migrate.uploads')}: cannot be written: EFBIG`,
+    );
+    expect(stopped.hint).toBe('Free space on that disk.');
+    const run = await openRunFolder(optionsFor(folder, { identity: { 'src-bucket': 'photos' } }));
+    const [upload] = run.uploads.uploads;
+    const parts = [...(upload?.parts.keys() ?? [])];
+    expect(parts.length).toBeGreaterThan(100);
+    expect(parts).toEqual(Array.from(parts, (_, index) => index + 1));
+    await run.close({ complete: false });
+  });
 });
 
 describe('the lock of a folder', () => {

@@ -3,6 +3,7 @@
  *
  * node recording-process.js FOLDER record MESSAGE_BYTES: every seventh key fails, with a message of so
  * many bytes; pages end out of order. A line `written` a page on stdout.
+ * node recording-process.js FOLDER uploads: begins an upload of 4,000 parts, and notes one after the other.
  * node recording-process.js FOLDER lock: takes the folder, says `locked` and keeps it until stdin ends.
  *
  * What stops it is printed as JSON; the exit code is the error's.
@@ -61,6 +62,22 @@ async function record(folder, messageBytes) {
   process.stdout.write(`${JSON.stringify({ totals })}\n`);
 }
 
+async function noteUploads(folder) {
+  const { uploads, failure } = folder;
+  const number = await uploads.intend('film');
+  await uploads.created(number, 'id');
+  const version = { bytes: KEYS, etag: 'e1', lastModified: '' };
+  const partLengths = Array.from({ length: KEYS }, () => 1);
+  await uploads.begin(number, { version, headersSha256: '', partLengths, proof: 'md5' });
+  for (let partNumber = 1; partNumber <= KEYS && !failure.aborted; partNumber++) {
+    const digest = { algorithm: 'md5', base64: 'x'.repeat(24) };
+    uploads.acknowledge(number, { partNumber, etag: 'e'.repeat(32), digest });
+    if (partNumber % PAGE_KEYS === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+  await folder.close({ complete: false });
+  process.stdout.write(`${JSON.stringify({ uploads: uploads.uploads.length })}\n`);
+}
+
 const [, , path, task, messageBytes] = process.argv;
 try {
   const folder = await openRunFolder({
@@ -71,6 +88,8 @@ try {
   });
   if (task === 'record') {
     await record(folder, Number(messageBytes));
+  } else if (task === 'uploads') {
+    await noteUploads(folder);
   } else {
     process.stdout.write('locked\n');
     process.stdin.resume();

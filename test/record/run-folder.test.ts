@@ -388,7 +388,7 @@ describe('another command in the folder', () => {
     }
   });
 
-  it.each(['migrate.log', 'failed.log'])(
+  it.each(['migrate.log', 'failed.log', 'migrate.uploads'])(
     'is refused when %s is there and no run.json',
     async (name) => {
       await mkdir(folder);
@@ -420,7 +420,7 @@ describe('another command in the folder', () => {
 });
 
 describe('what is in the place of a log', () => {
-  it.each(['migrate.log', 'failed.log', 'migrate.run.json', 'migrate.ahead'])(
+  it.each(['migrate.log', 'failed.log', 'migrate.run.json', 'migrate.ahead', 'migrate.uploads'])(
     'is refused when it is a link, a pipe or of another kind: %s',
     async (name) => {
       await record([FIRST]);

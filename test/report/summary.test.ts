@@ -24,6 +24,7 @@ const CLEAN: SummaryInput = {
   elapsedMs: 100_000,
   failures: new FailureGroups().digest(),
   logFolder: 'logs',
+  failOnMissing: false,
 };
 
 /** The summary as lines, to be compared with an indented literal. */
@@ -159,6 +160,29 @@ describe('the end of a run', () => {
     const lines = summary({ end: { kind: 'first-reached', first: 1000 } });
     expect(lines[0]).toBe('s3migrate: stopped after the first 1,000 (--first), in 1m:40s');
     expect(lines.at(-1)).toBe('  next      the same command without --first copies the rest');
+  });
+});
+
+describe('uploads at the destination', () => {
+  const uploads = (change: object) =>
+    summary({ uploads: { kept: 0, left: 0, unanswered: 0, ...change } }).slice(5, -1);
+
+  it('are not told of where there are none', () => {
+    expect(uploads({})).toEqual([]);
+  });
+
+  it('that the next run goes on with are no trouble', () => {
+    expect(uploads({ kept: 2 })).toEqual([
+      '  uploads   2 unfinished uploads kept: the next run goes on with what is there',
+    ]);
+  });
+
+  it('that should not be there are told of with the command that shows them', () => {
+    expect(uploads({ left: 1, unanswered: 2 })).toEqual([
+      '  UPLOADS   1 upload could not be aborted: room at the destination is taken up for nothing',
+      '  UPLOADS   2 uploads may be left at the destination: no answer came to their creation',
+      '            s3migrate cleanup --log-folder logs, with the --dest flags of this command, shows them',
+    ]);
   });
 });
 

@@ -2,6 +2,7 @@
  * Stores on embedded servers, for the tests of src/s3.
  */
 import { readFileSync } from 'node:fs';
+import type { Keyring } from '../../src/s3/keyring.ts';
 import type { BucketAddress } from '../../src/s3/open-store.ts';
 import { type Addressing, WireObjectStore } from '../../src/s3/wire-object-store.ts';
 import { type S3Server, type S3ServerOptions, startS3Server } from '../../src/s3-server/server.ts';
@@ -37,19 +38,23 @@ export interface StoreOptions {
   secret?: string;
   addressing?: Addressing;
   limits?: TimeLimits;
+  keyring?: Keyring;
 }
 
 /** Whoever makes it closes it. */
 export function storeOn(server: S3Server, options: StoreOptions = {}): WireObjectStore {
   const { bucket = BUCKET, secret = CREDENTIALS.secret, addressing = 'path', limits } = options;
-  return new WireObjectStore({
-    endpoint: endpointOf(server),
-    bucket,
-    region: 'us-east-1',
-    credentials: { ...CREDENTIALS, secret },
-    addressing,
-    limits,
-  });
+  return new WireObjectStore(
+    {
+      endpoint: endpointOf(server),
+      bucket,
+      region: 'us-east-1',
+      credentials: { ...CREDENTIALS, secret },
+      addressing,
+      limits,
+    },
+    options.keyring,
+  );
 }
 
 /** The source as an operator would name it. */

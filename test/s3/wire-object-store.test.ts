@@ -188,13 +188,26 @@ it.each<[number, string, StoreErrorKind, boolean]>([
   [409, 'ConditionalRequestConflict', 'conflict', false],
   [409, 'ObjectParentIsFile', 'refused', false],
   [412, 'PreconditionFailed', 'precondition-failed', false],
+  [408, 'Late', 'network', true],
+  [413, 'Long', 'refused', false],
+  [425, 'Early', 'network', true],
   [429, 'TooManyRequests', 'throttled', false],
+  [400, 'ThrottlingException', 'throttled', false],
+  [499, 'ClientDisconnected', 'network', true],
+  [200, 'PreconditionFailed', 'precondition-failed', true],
+  [200, 'AccessDenied', 'denied', true],
+  [200, 'InternalError', 'unavailable', true],
+  [200, 'Whatever', 'refused', true],
   [500, 'InternalError', 'unavailable', true],
   [501, 'NotImplemented', 'not-implemented', true],
   [502, 'Bad', 'unavailable', true],
   [503, 'SlowDown', 'throttled', true],
   [503, 'ServiceUnavailable', 'throttled', true],
-  [507, 'InsufficientStorage', 'unavailable', true],
+  [507, 'InsufficientStorage', 'full', true],
+  [507, 'XMinioStorageFull', 'full', true],
+  [403, 'QuotaExceeded', 'full', false],
+  [400, 'XMinioAdminBucketQuotaExceeded', 'full', false],
+  [400, 'ExpiredToken', 'denied', false],
 ])('takes status %i %s for %s', async (status, code, kind, mayHaveLanded) => {
   script.on('PUT').status(status, { code, message: 'So it is' });
   const message = status === 304 ? 'status 304' : 'So it is';
@@ -256,6 +269,65 @@ describe('a connection that breaks', () => {
     await expect(writing).rejects.toMatchObject({ kind: 'network' });
     store = storeOn(server);
     await expect(store.head(key)).rejects.toMatchObject({ kind: 'not-found' });
+  });
+});
+
+describe('listings of uploads', () => {
+  const beginUpload = (of = key): string =>
+    server.bucket('photos').createUpload(of, { headers: {}, tags: new Map() });
+
+  it('are read page by page', async () => {
+    const bucket = server.bucket('photos');
+    const upload = bucket.upload(beginUpload(), key);
+    for (let number = 1; number <= 2_001; number++) {
+      bucket.putPart(upload, number, { body: Buffer.from(String(number)), checksums: {} });
+    }
+    const parts = await store.listParts(key, upload.uploadId);
+    expect(parts.map(({ partNumber }) => partNumber)).toEqual(
+      Array.from({ length: 2_001 }, (_, index) => index + 1),
+    );
+    expect(script.count('ListParts')).toBe(3);
+    const ids = [upload.uploadId];
+    while (ids.length < 201) ids.push(beginUpload());
+    const { uploads } = await store.listUploads(key);
+    expect(uploads.map(({ uploadId }) => uploadId)).toEqual(ids);
+    expect(script.count('ListMultipartUploads')).toBe(3);
+  });
+
+  it('end where other keys begin, however many of them there are', async () => {
+    const uploadId = beginUpload();
+    for (let others = 0; others < 250; others++) beginUpload(keyFromText(`${key}/${others}`));
+    expect((await store.listUploads(key)).uploads).toMatchObject([{ uploadId }]);
+    expect(script.count('ListMultipartUploads')).toBe(1);
+  });
+
+  const pages: Readonly<Record<string, string>> = {
+    'of something else': '<ListBucketResult></ListBucketResult>',
+    'with an entry that says nothing':
+      '<ListPartsResult><Part><PartNumber>1</PartNumber></Part></ListPartsResult>' +
+      '<ListMultipartUploadsResult><Upload><Key>lake.jpg</Key></Upload></ListMultipartUploadsResult>',
+    'cut without a marker':
+      '<ListPartsResult><IsTruncated>true</IsTruncated></ListPartsResult>' +
+      '<ListMultipartUploadsResult><IsTruncated>true</IsTruncated></ListMultipartUploadsResult>',
+    'that goes round in circles':
+      '<ListPartsResult><NextPartNumberMarker>1</NextPartNumberMarker><IsTruncated>true</IsTruncated></ListPartsResult>' +
+      '<ListMultipartUploadsResult><NextKeyMarker>lake.jpg</NextKeyMarker><IsTruncated>true</IsTruncated></ListMultipartUploadsResult>',
+    'longer than any page': `<ListPartsResult><ListMultipartUploadsResult>${' '.repeat(3 * 1024 ** 2)}`,
+  };
+  it.each(Object.keys(pages))('are refused with a page %s', async (page) => {
+    const uploadId = beginUpload();
+    const answer = Buffer.from(pages[page] as string);
+    for (const operation of ['ListParts', 'ListMultipartUploads'] as const) {
+      script.on(operation).alter((whole) => ({ ...whole, body: answer }));
+    }
+    for (const listing of [store.listParts(key, uploadId), store.listUploads(key)]) {
+      await expect(listing).rejects.toMatchObject({ kind: 'not-s3' });
+    }
+  });
+
+  it('take "no such key" for "no such upload"', async () => {
+    script.on('ListParts').status(404, { code: 'NoSuchKey' });
+    await expect(store.listParts(key, 'gone')).rejects.toMatchObject({ kind: 'no-such-upload' });
   });
 });
 

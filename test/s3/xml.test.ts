@@ -3,10 +3,18 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { elementText, escapeText, isErrorDocument } from '../../src/s3/xml.ts';
+import { elementText, escapeText, innerXml, isErrorDocument } from '../../src/s3/xml.ts';
 
 const error =
   '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>NoSuchKey</Code><Message></Message></Error>';
+
+describe('innerXml', () => {
+  it('gives what is inside each element, in order', () => {
+    const xml = '<a><b><c>1</c></b><b></b><bb>no</bb><b>\n<c>2</c></b></a>';
+    expect(innerXml(xml, 'b')).toEqual(['<c>1</c>', '', '\n<c>2</c>']);
+    expect(innerXml(xml, 'd')).toEqual([]);
+  });
+});
 
 describe('elementText', () => {
   it('gives the text of an element', () => {

@@ -91,6 +91,13 @@ async function migrateWithKills(migration: RealMigration, keys: readonly string[
   // What had arrived and was not in the log yet is found to be there.
   expect(new Set(log.map(({ outcome }) => outcome))).toEqual(new Set(['copied', 'skipped-upload']));
   expect(await migration.failedLog()).toEqual([]);
+  // Only what a kill has kept from being named may be left over, and then that is said.
+  const left: string[] = [];
+  for (const index of FILMS) left.push(...(await destination.openUploads(keys[index])));
+  expect([left, stderr.includes('may be left at the destination')]).toEqual([
+    left,
+    left.length > 0,
+  ]);
   const again = await migration.run();
   expect(again.stderr).toContain('this run is complete already');
   expect(again.exitCode).toBe(0);

@@ -168,10 +168,15 @@ export class RealBucket {
     return new Map(objects);
   }
 
-  /** Keys of the multipart uploads that are neither completed nor aborted. */
-  async openUploads(): Promise<string[]> {
+  /**
+   * Keys of the multipart uploads that are neither completed nor aborted.
+   *
+   * @param prefix - without it MinIO tells of none
+   */
+  async openUploads(prefix?: string): Promise<string[]> {
     const { client } = this.server;
-    const answer = await client.send(new ListMultipartUploadsCommand({ Bucket: this.name }));
+    const asked = { Bucket: this.name, Prefix: prefix };
+    const answer = await client.send(new ListMultipartUploadsCommand(asked));
     return (answer.Uploads ?? []).map(({ Key = '' }) => Key);
   }
 }

@@ -90,8 +90,8 @@ export class RealMigration {
     return runProgram([...this.#args(), ...flags]);
   }
 
-  start(): RunningProgram {
-    return startProgram(this.#args());
+  start(...flags: string[]): RunningProgram {
+    return startProgram([...this.#args(), ...flags]);
   }
 
   /** The complete lines of migrate.log; none while there is no such file. */

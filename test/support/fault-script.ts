@@ -313,12 +313,15 @@ export class FaultRule {
   disconnectAfterReading(bytes: number, ending: Ending = 'reset'): this {
     return this.#add(async (exchange, next) => {
       let arrived = 0;
+      let isOver = false;
       exchange.incoming.on('data', (chunk: Buffer) => {
         arrived += chunk.length;
-        if (arrived >= bytes) end(exchange, ending);
+        if (arrived < bytes || isOver) return;
+        isOver = true;
+        end(exchange, ending);
       });
       await exchange.readBody();
-      return exchange.incoming.socket.destroyed ? undefined : next();
+      return isOver ? undefined : next();
     });
   }
 
@@ -334,6 +337,11 @@ export class FaultRule {
       for (const name of names) headers.delete(name);
       return next({ request: { ...exchange.request, headers } });
     });
+  }
+
+  /** Runs the operation for another request; the signature is that of the one that came. */
+  changeRequest(change: (request: S3Request) => S3Request): this {
+    return this.#add((exchange, next) => next({ request: change(exchange.request) }));
   }
 
   /** Flips a bit of the body on its way in, before digests are looked at. */
@@ -363,10 +371,10 @@ export class FaultRule {
   }
 
   /** Any other change of the answer. */
-  alter(change: (answer: Answer) => Answer): this {
-    return this.#add(async (_, next) => {
+  alter(change: (answer: Answer, exchange: Exchange) => Answer): this {
+    return this.#add(async (exchange, next) => {
       const answer = await next();
-      return answer === undefined ? undefined : change(answer);
+      return answer === undefined ? undefined : change(answer, exchange);
     });
   }
 
@@ -395,7 +403,7 @@ export class FaultRule {
 
   /** The right Content-Length, so much of the body, then the end of the connection. */
   truncateAt(bytes: number, ending: Ending = 'close'): this {
-    return this.#deliver(async (exchange, answer) => {
+    return this.deliver(async (exchange, answer) => {
       await sendStart(exchange, answer, bytes);
       end(exchange, ending);
     });
@@ -403,12 +411,12 @@ export class FaultRule {
 
   /** The right Content-Length, so much of the body, then nothing for ever. */
   stallAt(bytes: number): this {
-    return this.#deliver((exchange, answer) => sendStart(exchange, answer, bytes));
+    return this.deliver((exchange, answer) => sendStart(exchange, answer, bytes));
   }
 
   /** A few bytes at a time. */
   trickle({ bytes, everyMs }: { bytes: number; everyMs: number }): this {
-    return this.#deliver(async ({ response }, { status, headers, body }) => {
+    return this.deliver(async ({ response }, { status, headers, body }) => {
       response.writeHead(status, { ...headers, 'content-length': String(body.length) });
       for (let at = 0; at < body.length && !response.destroyed; at += bytes) {
         response.write(body.subarray(at, at + bytes));
@@ -418,9 +426,17 @@ export class FaultRule {
     });
   }
 
+  /** Runs the operation, sends these bytes (a byte string) in place of its answer, and ends the connection. */
+  sendRaw(bytes: string, ending: Ending = 'close'): this {
+    return this.deliver(async (exchange) => {
+      await new Promise((resolve) => exchange.incoming.socket.write(bytes, 'latin1', resolve));
+      end(exchange, ending);
+    });
+  }
+
   /** No Content-Length: chunked, or up to the end of the connection. */
   withoutLength(framing: 'chunked' | 'until-close' = 'chunked'): this {
-    return this.#deliver(({ response }, { status, headers, body }) => {
+    return this.deliver(({ response }, { status, headers, body }) => {
       if (framing === 'until-close') {
         response.useChunkedEncodingByDefault = false;
         response.shouldKeepAlive = false;
@@ -432,13 +448,14 @@ export class FaultRule {
 
   /** The whole body under another Content-Length. */
   declareLength(bytes: number): this {
-    return this.#deliver(({ response }, { status, headers, body }) => {
+    return this.deliver(({ response }, { status, headers, body }) => {
       response.writeHead(status, { ...headers, 'content-length': String(bytes) });
       response.end(body);
     });
   }
 
-  #deliver(send: (exchange: Exchange, answer: Answer) => void | Promise<void>): this {
+  /** Runs the operation and leaves it to `send` how its answer goes out, byte for byte if need be. */
+  deliver(send: (exchange: Exchange, answer: Answer) => void | Promise<void>): this {
     return this.#add(async (exchange, next) => {
       const answer = await next();
       if (answer !== undefined) await send(exchange, answer);

@@ -580,6 +580,49 @@ export function objectStoreContract({
         await store.abortMultipartUpload(key, uploadId);
       });
 
+      it('shows its parts while it is under way, and none once it is over', async () => {
+        const key = partKey('listed parts');
+        const uploadId = await store.createMultipartUpload(key, [], algorithm);
+        expect(await store.listParts(key, uploadId)).toEqual([]);
+        const parts = [7, 3].map((partNumber, index) => ({
+          partNumber,
+          body: bodies[index] as Buffer,
+        }));
+        for (const { partNumber, body } of parts) {
+          await store.uploadPart(key, { uploadId, partNumber, body, digest: digestOf(body) });
+        }
+        expect(await store.listParts(key, uploadId)).toEqual(
+          parts.toReversed().map(({ partNumber, body }) => ({
+            partNumber,
+            bytes: body.length,
+            etag: md5Hex(body),
+          })),
+        );
+        await store.abortMultipartUpload(key, uploadId);
+        await expect(store.listParts(key, uploadId)).rejects.toEqual(ofKind('no-such-upload'));
+      });
+
+      it('is shown among the uploads of its own key alone, while it is under way', async () => {
+        const [key, longer] = ['listed uploads', 'listed uploads & more'].map(partKey) as [
+          ObjectKey,
+          ObjectKey,
+        ];
+        expect((await store.listUploads(key)).uploads).toEqual([]);
+        const ids = [];
+        for (let begun = 0; begun < 2; begun++) {
+          ids.push(await store.createMultipartUpload(key, [], algorithm));
+        }
+        const other = await store.createMultipartUpload(longer, [], algorithm);
+        const { uploads, answeredAt } = await store.listUploads(key);
+        expect(uploads.map(({ uploadId }) => uploadId).toSorted()).toEqual(ids.toSorted());
+        for (const { initiatedAt } of uploads) {
+          expect(Math.abs(initiatedAt - (answeredAt as number))).toBeLessThan(60_000);
+        }
+        for (const uploadId of ids) await store.abortMultipartUpload(key, uploadId);
+        await store.abortMultipartUpload(longer, other);
+        expect((await store.listUploads(key)).uploads).toEqual([]);
+      });
+
       it('comes to nothing when it is aborted, once or twice', async () => {
         const key = partKey('aborted');
         const made = await upload(key);

@@ -18,6 +18,8 @@ export interface RunOptions {
   /** All of the environment but PATH: nothing of the tester's own gets in. */
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** Words of a command that runs the program, such as prlimit with a limit. */
+  readonly under?: readonly string[];
 }
 
 /** How a program ended. */
@@ -35,7 +37,7 @@ export function commandLine(args: readonly string[], program: RunOptions['progra
 }
 
 export function startProgram(args: readonly string[], options: RunOptions = {}): RunningProgram {
-  return startCommand(commandLine(args, options.program), options);
+  return startCommand([...(options.under ?? []), ...commandLine(args, options.program)], options);
 }
 
 /** Runs to the end. */
@@ -46,7 +48,7 @@ export function runProgram(args: readonly string[], options: RunOptions = {}): P
 /** For what stands around a program: a shell, a terminal. */
 export function startCommand(
   [command = '', ...args]: readonly string[],
-  { env = {}, cwd }: Omit<RunOptions, 'program'> = {},
+  { env = {}, cwd }: Pick<RunOptions, 'env' | 'cwd'> = {},
 ): RunningProgram {
   const child = spawn(command, args, {
     cwd,

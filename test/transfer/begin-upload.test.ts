@@ -108,6 +108,42 @@ describe('a destination', () => {
   });
 });
 
+describe('the journal', () => {
+  it('has each upload before it is created, also those that only find out', async () => {
+    ignoreCrc32();
+    destination.on('UploadPart').ignoreHeaders('x-amz-checksum-crc32').etag('0x8D').times(1);
+    await copy();
+    expect(servers.uploads.notes).toEqual([
+      '101 intended',
+      '101 created',
+      '101 abandoned',
+      '101 over',
+      '102 intended',
+      '102 created',
+      '102 begun',
+      '102 part 1',
+      '102 completed',
+    ]);
+  });
+
+  it('that takes no intent keeps the upload from being created', async () => {
+    servers.uploads.failure = new Error('the disk is full');
+    await expect(copy()).rejects.toThrow('the disk is full');
+    expect(destination.count('CreateMultipartUpload')).toBe(0);
+  });
+
+  it.each([
+    [400, 'InvalidRequest', true],
+    [403, 'AccessDenied', true],
+    [503, 'SlowDown', true],
+    [500, 'InternalError', false],
+  ])('is told by %i %s that nothing was created: %s', async (status, code, over) => {
+    destination.on('CreateMultipartUpload').status(status, { code }).times(1);
+    await copy();
+    expect(servers.uploads.notes.includes('101 over')).toBe(over);
+  });
+});
+
 describe('several objects', () => {
   it('at once ask once', async () => {
     expect(await copyAll()).toMatchObject(keys.map(() => proven('crc32-parts')));

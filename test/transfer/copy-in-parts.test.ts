@@ -4,12 +4,12 @@
  */
 import { hash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { PartProof } from '../../src/domain.ts';
 import { keyFromText } from '../../src/object-key.ts';
 import type { CopyContext } from '../../src/transfer/copy-context.ts';
 import { DEFAULT_POLICY } from '../../src/transfer/copy-policy.ts';
 import { MemoryBudget } from '../../src/transfer/memory-budget.ts';
 import { MIN_PART_BYTES } from '../../src/transfer/part-plan.ts';
-import type { PartProof } from '../../src/transfer/part-proof.ts';
 import type { FaultScript, SeenRequest } from '../support/fault-script.ts';
 import { probedPolicy } from './sound-store.ts';
 import { NOW, startTwoServers, type TwoServers } from './two-servers.ts';
@@ -108,6 +108,16 @@ describe('a large object', () => {
     expect(arrived()?.equals(body)).toBe(true);
     expect(destination.count(operation)).toBe(1);
     expect(destination.count('UploadPart')).toBe(parts);
+  });
+
+  it('whose upload cannot be noted is not begun, and its upload aborted', async () => {
+    const { uploads } = servers;
+    destination.on('CreateMultipartUpload').after(() => {
+      uploads.failure = new Error('the disk is full');
+    });
+    await expect(copyShort()).rejects.toThrow('the disk is full');
+    expect(destination.count('UploadPart')).toBe(0);
+    expect(uploads.notes).toEqual(['101 intended', '101 abandoned', '101 over']);
   });
 
   it('keeps its ETag when the source was made of the same parts', async () => {
@@ -342,13 +352,32 @@ describe('the completion', () => {
     expect(await copyShort()).toEqual(copied('found after a lost answer'));
   });
 
+  it('succeeds, and says 500 each time: the object is counted as copied', async () => {
+    destination
+      .on('CompleteMultipartUpload')
+      .alter((answer) => ({ ...answer, status: 500, body: Buffer.alloc(0) }));
+    expect(await copyShort()).toEqual(copied('found after a lost answer'));
+  });
+
   it('does not know the upload at the first request: nothing of ours can be there', async () => {
     destination
       .on('CompleteMultipartUpload')
       .before(() => servers.destination.bucket.put(film, { body: short }))
       .status(404, { code: 'NoSuchUpload' });
-    expect(await copyShort()).toEqual(failed({ code: 'NoSuchUpload', status: 404, attempts: 1 }));
+    expect(await copyShort()).toEqual({ ...exists, detail: 'exists-same' });
+    expect(destination.count('CompleteMultipartUpload')).toBe(1);
   });
+
+  it.each(['UploadPart', 'CompleteMultipartUpload'] as const)(
+    'of an upload that %s does not find any more is tried once more with another',
+    async (operation) => {
+      destination.on(operation).status(404, { code: 'NoSuchUpload' });
+      expect(await copyShort()).toEqual(failed({ code: 'NoSuchUpload', status: 404, attempts: 2 }));
+      destination.clear();
+      destination.on(operation).status(404, { code: 'NoSuchUpload' }).times(1);
+      expect(await copyShort()).toEqual(copied());
+    },
+  );
 
   it('loses the answer, and what is there is as long and of others', async () => {
     destination

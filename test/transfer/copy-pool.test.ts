@@ -10,6 +10,7 @@ import { type ObjectStore, StoreError, type StoreErrorKind } from '../../src/s3/
 import { DEFAULT_POLICY } from '../../src/transfer/copy-policy.ts';
 import { CopyPool } from '../../src/transfer/copy-pool.ts';
 import { retryPolicy } from '../../src/transfer/retry.ts';
+import { UploadNotes } from './upload-notes.ts';
 
 const answer = (kind: StoreErrorKind): StoreError =>
   new StoreError(kind, { kind, code: kind, status: 404, mayHaveLanded: false });
@@ -34,10 +35,13 @@ describe('a pool in which one object tells that all would fail', () => {
         destination: source,
         counters: newCounters(),
         threads: 2,
+        threadsMin: 1,
+        maxOutageMs: 0,
         memoryBytes: 1024,
         multipartThresholdBytes: 1024,
         partBytes: undefined,
         policy: DEFAULT_POLICY,
+        uploads: new UploadNotes(),
         retry: retryPolicy(new AbortController().signal),
         warn: () => {},
         now: Date.now,

@@ -21,6 +21,7 @@ const KINDS: Record<StoreErrorKind, boolean> = {
   'bad-digest': true,
   throttled: true,
   unavailable: true,
+  full: true,
   denied: false,
   'not-implemented': false,
   redirected: false,
@@ -59,6 +60,12 @@ it('makes as many attempts as the policy says', () => {
   expect(waitBeforeRetry(error('network'), 4, policy())).toBeDefined();
   expect(waitBeforeRetry(error('network'), 5, policy())).toBeUndefined();
   expect(waitBeforeRetry(error('network'), 1, policy({ maxAttempts: 1 }))).toBeUndefined();
+});
+
+it('makes only few attempts where there is no room', () => {
+  expect(waitBeforeRetry(error('full'), 2, policy())).toBeDefined();
+  expect(waitBeforeRetry(error('full'), 3, policy())).toBeUndefined();
+  expect(waitBeforeRetry(error('full'), 1, policy({ maxAttempts: 1 }))).toBeUndefined();
 });
 
 describe('what the store asks for', () => {

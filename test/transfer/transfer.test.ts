@@ -8,12 +8,13 @@ import { Decision, newCounters, type OutcomePage, type PlanPage } from '../../sr
 import { MigrateError } from '../../src/errors.ts';
 import { BEFORE_ALL, keyFromText, type ObjectKey } from '../../src/object-key.ts';
 import { DEFAULT_POLICY } from '../../src/transfer/copy-policy.ts';
+import type { FailureLimits } from '../../src/transfer/failure-watch.ts';
 import { LocalCrew, type LocalCrewOptions } from '../../src/transfer/local-crew.ts';
 import { retryPolicy } from '../../src/transfer/retry.ts';
 import { Transfer } from '../../src/transfer/transfer.ts';
 import type { FaultScript } from '../support/fault-script.ts';
 import { collect, type Decided, gate, inKeyOrder, planPages, stream } from './plan-pages.ts';
-import { NOW, startTwoServers, type TwoServers } from './two-servers.ts';
+import { failureLimits, NOW, startTwoServers, type TwoServers } from './two-servers.ts';
 
 let servers: TwoServers;
 let source: FaultScript;
@@ -31,17 +32,24 @@ const { transfer: copy, exists, ignored, done } = Decision;
 
 const stage = ({
   signal = interruption.signal,
+  failures,
   ...changes
-}: Partial<LocalCrewOptions> & { signal?: AbortSignal } = {}) => {
+}: Partial<LocalCrewOptions> & {
+  signal?: AbortSignal;
+  failures?: Partial<FailureLimits>;
+} = {}) => {
   const options: LocalCrewOptions = {
     source: servers.source.store,
     destination: servers.destination.store,
     counters: servers.counters,
     threads: 4,
+    threadsMin: 1,
+    maxOutageMs: 0,
     memoryBytes: 1024 ** 2,
     multipartThresholdBytes: 1024 ** 3,
     partBytes: undefined,
     policy: DEFAULT_POLICY,
+    uploads: servers.uploads,
     retry: servers.retry,
     now: () => NOW,
     ...changes,
@@ -50,6 +58,7 @@ const stage = ({
   return new Transfer({
     counters,
     threads,
+    failures: { ...failureLimits(servers), ...failures },
     signal,
     warn: (message) => servers.warnings.push(message),
     crew: (events) => new LocalCrew(options, events),
@@ -187,16 +196,16 @@ describe('outcomes', () => {
     const decisions = fc.array(
       fc.tuple(
         fc.constantFrom(copy, copy, exists, ignored, done),
-        fc.constantFrom('there', 'missing', 'taken', 'denied'),
+        fc.constantFrom('there', 'missing', 'taken', 'refused'),
       ),
       { maxLength: keys.length },
     );
     const cuts = fc.array(fc.integer({ min: 0, max: 9 }), { minLength: 1, maxLength: 9 });
     source
       .on('GET')
-      .where(({ key }) => denied.has(key))
-      .status(403);
-    const denied = new Set<string>();
+      .where(({ key }) => refused.has(key))
+      .status(400, { code: 'InvalidRequest' });
+    const refused = new Set<string>();
     await fc.assert(
       fc.asyncProperty(
         decisions,
@@ -205,14 +214,14 @@ describe('outcomes', () => {
         async (decided, sizes, threads) => {
           const { bucket } = servers.destination;
           for (const key of bucket.keys()) bucket.delete(key);
-          denied.clear();
+          refused.clear();
           const expected = new Map<string, string>();
           const plan = decided.map(([decision, state], index): Decided => {
             const key = keys[index] as ObjectKey;
             servers.source.bucket.put(key, { body: Buffer.from(key) });
             if (state === 'missing') servers.source.bucket.delete(key);
             if (state === 'taken') bucket.put(key, { body: Buffer.from('theirs') });
-            if (state === 'denied') denied.add(key);
+            if (state === 'refused') refused.add(key);
             if (decision === copy) expected.set(key, OUTCOMES[state]);
             return [key, decision];
           });
@@ -238,7 +247,7 @@ describe('outcomes', () => {
     there: 'copied',
     missing: 'skipped-download',
     taken: 'skipped-upload',
-    denied: 'failed',
+    refused: 'failed',
   } as const;
 });
 
@@ -437,6 +446,50 @@ describe('what makes every object fail', () => {
     source.on('GET').status(404, { code: 'NoSuchBucket' });
     const run = stage().run(thenForEver(planPages([toCopy(objects('a', 1))])));
     await expect(collect(run)).rejects.toThrow(/bucket does not exist/);
+  });
+});
+
+describe('a side that refuses all', () => {
+  const deny = () => source.on('GetObject').status(403, { code: 'AccessDenied' });
+
+  it('is thrown, and what was refused has no outcome', async () => {
+    deny();
+    const plan = planPages([toCopy(objects('a', 20)), toCopy(objects('b', 20))]);
+    const { pages, error } = await collectUntilThrown(stage().run(stream(plan)));
+    expect(error).toMatchObject({ name: 'MigrateError', exitCode: 3 });
+    expect(pages).toEqual([]);
+    expect(servers.counters).toMatchObject({ working: 0, failed: 0 });
+    expect(source.count('GetObject')).toBeLessThan(20);
+  });
+
+  it('is waited for when it is asked for its bucket at the very end', async () => {
+    deny();
+    source.on('HeadBucket').delay(20).status(403);
+    const plan = planPages([toCopy(objects('a', 10))]);
+    const run = stage({ failures: { hasWorked: true } }).run(stream(plan));
+    const { pages, error } = await collectUntilThrown(run);
+    expect(error).toMatchObject({ message: expect.stringContaining('the bucket itself') });
+    expect(pages).toEqual([]);
+  });
+
+  it('is not waited for once the run is interrupted', async () => {
+    deny();
+    const held = gate();
+    source.on('HeadBucket').before(() => held.opened);
+    const plan = planPages([toCopy(objects('a', 10))]);
+    const pages = collect(stage({ failures: { hasWorked: true } }).run(stream(plan)));
+    await source.seen('HeadBucket', 1);
+    interruption.abort('SIGINT');
+    expect(keysOf(await pages)).toHaveLength(10);
+    held.open();
+  });
+
+  it('does not keep a few failures back for ever while no further page comes', async () => {
+    deny();
+    const run = stage().run(thenForEver(planPages([toCopy(objects('a', 3))])));
+    const { value: page } = await run.next();
+    expect(page).toMatchObject({ last: 'a2', outcomes: [{ kind: 'failed' }, {}, {}] });
+    await run.return(undefined);
   });
 });
 

@@ -11,12 +11,14 @@ import type { CopyContext } from '../../src/transfer/copy-context.ts';
 import { copyLargeObject, copyObject } from '../../src/transfer/copy-object.ts';
 import { copyPart } from '../../src/transfer/copy-part.ts';
 import { DEFAULT_POLICY } from '../../src/transfer/copy-policy.ts';
+import type { FailureLimits } from '../../src/transfer/failure-watch.ts';
 import { MemoryBudget } from '../../src/transfer/memory-budget.ts';
 import { PartBuffers } from '../../src/transfer/part-buffers.ts';
 import { MIN_PART_BYTES } from '../../src/transfer/part-plan.ts';
 import type { RetryPolicy } from '../../src/transfer/retry.ts';
 import type { TimeLimits } from '../../src/wire/connection.ts';
 import { type FaultScript, faults } from '../support/fault-script.ts';
+import { UploadNotes } from './upload-notes.ts';
 
 const CREDENTIALS = { accessKey: 'AKIDTEST', secret: 'wonderful/secret+key' };
 const BUCKET = 'photos';
@@ -75,6 +77,7 @@ export class TwoServers {
   readonly destination: Side;
   readonly counters: Counters = newCounters();
   readonly warnings: string[] = [];
+  readonly uploads = new UploadNotes();
   /** The waits between attempts, in ms; none of them is really waited. */
   readonly waits: number[] = [];
   readonly retry: RetryPolicy = {
@@ -103,10 +106,12 @@ export class TwoServers {
       partBuffers: new PartBuffers(),
       policy: DEFAULT_POLICY,
       retry: this.retry,
+      outlast: () => Promise.resolve(false),
       warn: (message) => this.warnings.push(message),
       multipartThresholdBytes: MIN_PART_BYTES,
       copyPart: (job) => copyPart(job, context),
       partWindow: 4,
+      uploads: this.uploads,
       now: () => NOW,
       learnt: { sourceEtags: 'untried' },
       ...changes,
@@ -133,4 +138,20 @@ export class TwoServers {
 /** Whoever starts them closes them. */
 export async function startTwoServers(): Promise<TwoServers> {
   return new TwoServers(await startSide(), await startSide());
+}
+
+/** What the stage of these is to hold its failures against. */
+export function failureLimits({ source, destination }: TwoServers): FailureLimits {
+  const watched = (name: string, { store }: Side) => ({
+    name,
+    toCheck: `Check the keys of the ${name}`,
+    headBucket: () => store.headBucket(),
+  });
+  return {
+    sides: {
+      source: watched('source', source),
+      destination: watched('destination', destination),
+    },
+    hasWorked: false,
+  };
 }

@@ -177,3 +177,27 @@ describe('the head of a request', () => {
     expect(header(request, 'authorization')).toBe(signed);
   });
 });
+
+describe('a server that ends kept connections at their second request', () => {
+  it('meets ever fewer requests there that must not be done twice', async () => {
+    const server = await startScriptedServer(async (peer) => {
+      if ((await peer.request()) === undefined) return;
+      await peer.send(ok('done'));
+      if ((await peer.request()) !== undefined) peer.reset();
+    });
+    const client = clientOf(server.endpoint);
+    const ends: string[] = [];
+    for (let i = 0; i < 20; i++) {
+      const put20 = client.exchange(put(Buffer.from('x')));
+      ends.push(
+        await put20.then(
+          () => 'done',
+          (error: { stale: boolean }) => `${error.stale}`,
+        ),
+      );
+    }
+    // After one, two, four and eight requests that had a connection of their own.
+    const failures = [...ends.keys()].filter((i) => ends[i] === 'true');
+    expect(failures).toEqual([1, 3, 6, 11]);
+  });
+});

@@ -82,7 +82,9 @@ export class ProbeSite {
     this.#takesCondition = false;
     const written = await this.put(this.key('first-unconditional'), { body });
     if (isDone(written)) return { kind: 'open', key, body, first, written };
-    return unknown(`nothing can be written below ${this.base}: ${answerText(written)}`);
+    const region = written.headers.get('x-amz-bucket-region');
+    const where = region === undefined ? '' : `, the bucket is in region ${region}`;
+    return unknown(`nothing can be written below ${this.base}: ${answerText(written)}${where}`);
   }
 
   /** False once {@link open} has found the condition itself refused. */
@@ -287,11 +289,22 @@ export class ProbeSite {
 
   async #sendPatiently(request: StoreRequest, signal?: AbortSignal): Promise<StoreAnswer> {
     for (let attempt = 1; ; attempt++) {
-      const answer = await this.#inTurn(() => this.#store.send(request));
+      const answer = await this.#answerTo(request, attempt);
+      if (answer === undefined) continue;
       const tooMuch = answer.status === 503 || answer.status === 429;
       if (!tooMuch || attempt === ATTEMPTS) return answer;
       await sleep(BETWEEN_ATTEMPTS_MS * 2 ** attempt);
       signal?.throwIfAborted();
+    }
+  }
+
+  /** @returns undefined when the connection had been closed while it was idle, which is worth another try at once */
+  async #answerTo(request: StoreRequest, attempt: number): Promise<StoreAnswer | undefined> {
+    try {
+      return await this.#inTurn(() => this.#store.send(request));
+    } catch (error) {
+      if (error instanceof StoreError && error.stale && attempt < ATTEMPTS) return undefined;
+      throw error;
     }
   }
 

@@ -44,6 +44,8 @@ export interface ProbeOptions {
   readonly prefix: ObjectKey;
   /** A name that nobody else has: 32 lower-case hex digits, new with each call. */
   readonly random: () => string;
+  /** What begins like this was written by probes that were killed, and is removed first. */
+  readonly abandoned?: ObjectKey;
   /** Ms since the epoch. */
   readonly now: () => number;
   /** Once aborted nothing more is asked; what was written is removed, and its reason thrown. */
@@ -57,15 +59,29 @@ export interface ProbeOptions {
  */
 export async function probeDestination(
   store: ObjectStore,
-  { prefix, random, now, signal }: ProbeOptions,
+  { prefix, random, abandoned, now, signal }: ProbeOptions,
 ): Promise<Capabilities> {
+  const abandonedLeft =
+    abandoned === undefined ? [] : await removeAbandoned(store, abandoned, signal);
   const base = `${prefix}${random()}/` as ObjectKey;
   const site = new ProbeSite(store, { base, signal });
   const found = await findingsOf(site, now).catch(async (reason: unknown) => {
     const left = await site.removeAll();
     throw left.length === 0 ? reason : leftBehind(left, reason);
   });
-  return { ...found, leftovers: await site.removeAll() };
+  return { ...found, leftovers: [...abandonedLeft, ...(await site.removeAll())] };
+}
+
+/** @returns keys that may still be there */
+async function removeAbandoned(
+  store: ObjectStore,
+  base: ObjectKey,
+  signal: AbortSignal,
+): Promise<ObjectKey[]> {
+  // The keys with a slash before them too.
+  const bases = [base, `/${base}` as ObjectKey];
+  const sites = bases.map((begin) => new ProbeSite(store, { base: begin, signal }));
+  return (await Promise.all(sites.map((site) => site.removeAll()))).flat();
 }
 
 function leftBehind(keys: readonly ObjectKey[], cause: unknown): MigrateError {

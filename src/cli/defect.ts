@@ -1,0 +1,16 @@
+/**
+ * An error that nothing of the program expected: a defect. It is told with what a report needs, and ends the program
+ * with 3: 1 would say that a run had come to its end.
+ */
+import { displayText } from '../object-key.ts';
+import { stopping } from '../run-inputs.ts';
+
+/** @returns the exit code */
+export function tellDefect(error: unknown): 3 {
+  const { message, hint } = stopping(error);
+  const stack = error instanceof Error ? (error.stack ?? '') : '';
+  const frames = stack.split('\n').filter((line) => /^ +at /.test(line));
+  const lines = [`s3migrate: ${displayText(message)}`, `  ${hint}`, ...frames.map(displayText)];
+  process.stderr.write(`${lines.join('\n')}\n`);
+  return 3;
+}
