@@ -100,7 +100,8 @@ export class Transfer {
         yield* this.#takeFinished();
         // Once stopped, the pages are not waited for: they may themselves wait for what no longer comes.
         if (((!reading && !this.#watch.asking) || this.#stopped) && this.#crew.idle) break;
-        await this.#change();
+        // yield* takes turns of its own to end: a page may have come meanwhile, and have woken nobody.
+        if (this.#finished.length === 0) await this.#change();
       }
       clearInterval(splitting);
       this.#watch.end();

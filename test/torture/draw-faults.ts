@@ -14,8 +14,9 @@ const MOST_REFUSED = 3;
 export function drawRefusals(dice: Dice, objects: readonly GivenObject[]): Fault[] {
   if (!dice.chance(0.35)) return [];
   return dice.some(objects, dice.whole(1, MOST_REFUSED)).map((object) => {
-    const { key } = object;
-    if (dice.chance(0.5)) {
+    const { key, partBytes } = object;
+    // One with parts may be written in one PUT or in parts.
+    if (dice.chance(0.5) || (partBytes !== undefined && !isLong(object))) {
       const kind = dice.of(['refused: denied', 'refused: archived'] as const);
       return { kind, side: 'source', operation: 'GetObject', key };
     }
@@ -159,5 +160,5 @@ function ofUpload(dice: Dice, { key }: GivenObject): Fault {
 
 /** One to three requests, whatever their keys. */
 function anywhere(dice: Dice, fault: Omit<Fault, 'times' | 'skip' | 'key'>): Fault {
-  return { ...fault, times: dice.whole(1, 3), skip: dice.magnitude(0, 100) };
+  return { ...fault, times: dice.whole(1, 3), skip: dice.magnitude(0, 40) };
 }

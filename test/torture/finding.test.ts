@@ -147,7 +147,8 @@ describe('the model', () => {
   it('leaves one end where nothing has happened', () => {
     expect(logs({})).toEqual(['copied: ours']);
     expect(logs({ versions: new Map() })).toEqual(['skipped-download: nothing']);
-    expect(logs({ refused: new Map([['k', 'AccessDenied']]) })).toEqual(['failed: nothing']);
+    const refused = new Map([['k', { side: 'source', code: 'AccessDenied' } as const]]);
+    expect(logs({ refused })).toEqual(['failed: nothing']);
     expect(logs({ destinationList: new Set(['k']) })).toEqual(['nothing: nothing']);
     expect(logs({ startAfter: 'k' })).toEqual(['nothing: nothing']);
     const theirs = new Map([['k', Buffer.from('theirs')]]);

@@ -6,6 +6,8 @@
  * that changes meanwhile may be copied before or after.
  */
 
+import { isLong } from './given-object.ts';
+
 /** Where a key ends in the log, and what the destination then holds. */
 export type End =
   /** In no log: before the start, or in the destination's list. */
@@ -20,6 +22,11 @@ export type End =
     }
   | { readonly log: 'failed'; readonly code: string; readonly holds: Buffer | undefined };
 
+export interface Refusal {
+  readonly side: 'source' | 'destination';
+  readonly code: string;
+}
+
 export interface Facts {
   /** All that the source has held at a key, in order; undefined for nothing. A key it never had is not in it. */
   readonly versions: ReadonlyMap<string, readonly (Buffer | undefined)[]>;
@@ -30,8 +37,8 @@ export interface Facts {
   readonly destinationList: ReadonlySet<string>;
   /** Keys up to here are not part of the run; none is empty. */
   readonly startAfter: string;
-  /** Keys that one side always refuses, with the code. */
-  readonly refused: ReadonlyMap<string, string>;
+  /** Keys that one side always refuses. */
+  readonly refused: ReadonlyMap<string, Refusal>;
   /** Keys that one side has refused at some time: a later start may have copied them. */
   readonly refusedOnce: ReadonlyMap<string, ReadonlySet<string>>;
   /** Keys whose write was acknowledged with another ETag than that of the bytes. */
@@ -45,13 +52,32 @@ export function endsOf(key: string, facts: Facts): End[] {
   const { versions: known, before, theirs, startAfter, destinationList, refused } = facts;
   const others = theirs.get(key) ?? before.get(key);
   if (key <= startAfter || destinationList.has(key)) return [{ log: 'nothing', holds: others }];
-  const code = refused.get(key);
-  if (code !== undefined) return [{ log: 'failed', code, holds: others }];
   const versions = known.get(key) ?? [undefined];
+  const refusal = refused.get(key);
+  if (refusal !== undefined) return endsOfRefused(key, refusal, facts);
   return [
     ...versions.flatMap((version) => endsOfVersion(key, version, facts)),
     ...[...(facts.refusedOnce.get(key) ?? [])].flatMap((code) => refusals(code, key, facts)),
     ...(facts.doubted.has(key) ? doubtful(versions, others) : []),
+  ];
+}
+
+/** What comes before the exchange that is refused may be the end already. */
+function endsOfRefused(key: string, { side, code }: Refusal, facts: Facts): End[] {
+  const others = facts.theirs.get(key) ?? facts.before.get(key);
+  const failed: End = { log: 'failed', code, holds: others };
+  if (side === 'source') return [failed];
+  const versions = facts.versions.get(key) ?? [];
+  return [
+    failed,
+    ...(versions.includes(undefined) ? endsOfVersion(key, undefined, facts) : []),
+    ...[...(facts.refusedOnce.get(key) ?? [])].flatMap((once) => refusals(once, key, facts)),
+    // Of a large object the destination is asked before anything is written.
+    ...versions
+      .filter(
+        (version) => version !== undefined && others !== undefined && isLong({ body: version }),
+      )
+      .flatMap((version) => endsOfVersion(key, version, facts)),
   ];
 }
 

@@ -76,7 +76,9 @@ export class World implements Others {
       theirs: this.#theirs,
       destinationList: new Set(listed.dest),
       startAfter,
-      refused: new Map(refusals.map(({ key = '', kind }) => [key, CODES[kind] ?? ''])),
+      refused: new Map(
+        refusals.map(({ key = '', side, kind }) => [key, { side, code: CODES[kind] ?? '' }]),
+      ),
       refusedOnce: this.#refusedOnce,
       doubted: this.#doubted,
       brokenOff: this.#brokenOff,

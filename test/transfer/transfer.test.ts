@@ -1,6 +1,7 @@
 /**
  * The transfer stage: pages of a plan in, pages of outcomes out, in whatever order the objects end.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Decision, newCounters, type OutcomePage, type PlanPage } from '../../src/domain.ts';
@@ -85,6 +86,30 @@ const hold = (...keys: ObjectKey[]) => {
 };
 
 describe('outcomes', () => {
+  it('come also of a page that is done in the very moment in which there was none to hand on', async () => {
+    const [only] = planPages([[['a' as ObjectKey, exists]]]);
+    // Each turn that the page comes later is another place in which to be missed.
+    for (let turns = 0; turns < 20; turns++) {
+      const taken = gate();
+      const run = stage().run(
+        (async function* () {
+          for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+          yield only as PlanPage;
+          // As where the disk has no room for further pages.
+          await taken.opened;
+        })(),
+      );
+      const pages: OutcomePage[] = [];
+      const next = run.next().then(({ value }) => pages.push(value as OutcomePage));
+      // Whatever needs no more than promises has happened by then.
+      await nextTurn();
+      expect(pages, `after ${turns} turns`).toMatchObject([{ last: 'a' }]);
+      taken.open();
+      await next;
+      expect(await run.next()).toMatchObject({ done: true });
+    }
+  });
+
   it('come page by page, with what needed no transfer counted', async () => {
     const [a0, a1, a2, a3, a4] = objects('a', 5) as [
       ObjectKey,
