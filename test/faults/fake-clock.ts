@@ -1,22 +1,35 @@
 /**
- * Runs the program on a host whose clock is wrong, or is set while it runs. Needs `faketime`, whose library the
- * program is loaded with; timers go on by the real time, as they do when a clock is set.
+ * Runs the program on a host whose clock is wrong, or is set while it runs, or on one whose time passes faster. Needs
+ * `faketime`, whose library the program is loaded with.
  */
 import { spawnSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import type { Flags, Migration } from '../cli/migration.ts';
 import { commandLine, type RunningProgram, startCommand } from '../support/run-s3migrate.ts';
 
-/** A host's clock. */
+/** @throws Error when it is not installed */
+function needsFaketime(): void {
+  if (spawnSync('faketime', ['--version']).error === undefined) return;
+  throw new Error('this test needs faketime: apt-get install faketime (.ci/run installs it)');
+}
+
+/** Starts the command in a time of its own, timers included, that passes so many times as fast. */
+export function startHurried(migration: Migration, times: number, changes: Flags): RunningProgram {
+  needsFaketime();
+  const command = commandLine(migration.args(changes), 's3migrate');
+  return startCommand(['faketime', '-m', '-f', `+0 x${times}`, ...command], {
+    cwd: migration.root,
+  });
+}
+
+/** A host's clock. Timers go on by the real time, as they do when a clock is set. */
 export class FakeClock {
   readonly #file: string;
   readonly #migration: Migration;
 
   /** @throws Error when `faketime` is not installed */
   constructor(migration: Migration) {
-    if (spawnSync('faketime', ['--version']).error !== undefined) {
-      throw new Error('this test needs faketime: apt-get install faketime (.ci/run installs it)');
-    }
+    needsFaketime();
     this.#migration = migration;
     this.#file = migration.path('clock');
   }
