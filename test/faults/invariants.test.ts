@@ -56,6 +56,6 @@ test('I4: lines out of order, false ones, malformed ones and failures without th
   }
   await appendFile(`${migration.logFolder}/failed.log`, `zebra,now,AccessDenied,403,1,no\n`);
   await invariants.expectSound();
-  await writeFile(`${migration.logFolder}/failed.log`, `${FAILED}`);
+  await writeFile(`${migration.logFolder}/failed.log`, FAILED);
   await expect(invariants.expectSound()).rejects.toThrow('zebra');
 });
