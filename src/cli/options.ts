@@ -339,6 +339,7 @@ function copyPolicy(raw: RawOptions): CopyPolicy {
     partLayout: oneOf(raw, 'part-layout', ['keep', 'even']),
     requireProof: raw['requireProof'] === true,
     skipDetail: raw['skipDetail'] !== false,
+    verify: raw['verify'] === true,
     recheckSource: raw['recheckSource'] === true,
     capabilities: undefined,
   };

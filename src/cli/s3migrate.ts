@@ -303,6 +303,7 @@ const MIGRATE_FLAGS: readonly Option[] = [
   flag('--require-proof', 'objects of which only the length can be compared fail'),
   flag('--fail-on-missing', 'listed keys that the source does not have make the exit code 1'),
   flag('--no-skip-detail', 'do not ask whether what is at the destination is the same'),
+  flag('--verify', 'after each write, ask whether the destination has the object as written'),
   flag('--recheck-source', 'after each write, ask whether the source still has the object'),
   flag('--probe-prefix <prefix>', 'below it the destination is probed at each start').default(
     DEFAULT_PROBE_PREFIX,

@@ -698,7 +698,7 @@ function refusal(head: ResponseHead, xml: string, mayHaveLanded: boolean): Store
     // Only the store itself can say that nothing was done, and only of a request that it has understood.
     mayHaveLanded:
       mayHaveLanded || head.status >= 500 || kind === 'not-s3' || NOT_ARRIVED.has(head.status),
-    retryAfterMs: retryAfterMs(head.headers.get('retry-after')),
+    retryAfterMs: retryAfterMs(head),
     region,
     location,
     about: elementText(xml, 'Header') ?? elementText(xml, 'ArgumentName'),
@@ -814,12 +814,15 @@ function refusalKind(status: number, code: string, fromS3: boolean): StoreErrorK
   }
 }
 
-/** RFC 9110, section 10.2.3: seconds or a date. */
-function retryAfterMs(value: string | undefined): number | undefined {
+/** RFC 9110, section 10.2.3: seconds, or a date of the server's clock, which need not be this host's. */
+function retryAfterMs({ headers }: ResponseHead): number | undefined {
+  const value = headers.get('retry-after');
   if (value === undefined) return undefined;
   if (/^[0-9]{1,10}$/.test(value)) return Number(value) * 1000;
   const date = Date.parse(value);
-  return Number.isNaN(date) ? undefined : Math.max(0, date - Date.now());
+  const told = Date.parse(headers.get('date') ?? '');
+  const nowMs = Number.isNaN(told) ? Date.now() : told;
+  return Number.isNaN(date) ? undefined : Math.max(0, date - nowMs);
 }
 
 /** What a failed exchange means. */

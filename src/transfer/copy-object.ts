@@ -49,6 +49,7 @@ import { isPassing } from './retry.ts';
 import { confirmBytes, confirmLength, cutShort } from './second-look.ts';
 import { keepsParts } from './source-layout.ts';
 import { at, isWithdrawn, TransferError, wrongEtag } from './transfer-error.ts';
+import { verifyCopy } from './verify-copy.ts';
 
 /** Connections closed while idle that one object may meet before they count as failed attempts. */
 const STALE_RETRIES = 3;
@@ -106,8 +107,9 @@ async function tryToCopy<T extends Outcome | LargeObject>(
   for (let attempt = 1; ; attempt++) {
     try {
       const end = told(await attemptOnce(state), state, context);
-      if (end.kind !== 'copied' || !context.policy.recheckSource) return end;
-      return await recheckSource(end, context);
+      if (end.kind !== 'copied') return end;
+      if (context.policy.verify) await verifyCopy(end, context);
+      return context.policy.recheckSource ? await recheckSource(end, context) : end;
     } catch (error) {
       if (!(error instanceof TransferError)) throw error;
       const refused = refusedBelonging(error, state.offered);

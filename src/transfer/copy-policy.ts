@@ -31,6 +31,8 @@ export interface CopyPolicy {
   readonly requireProof: boolean;
   /** A HEAD tells whether what is at the destination is the source's object. */
   readonly skipDetail: boolean;
+  /** The destination is asked after the write whether it has the object as it was written. */
+  readonly verify: boolean;
   /** The source is asked after the write whether the object is still there. */
   readonly recheckSource: boolean;
   /** Undefined when the destination was not probed. */
@@ -51,6 +53,7 @@ export const DEFAULT_POLICY: CopyPolicy = {
   partLayout: 'keep',
   requireProof: false,
   skipDetail: true,
+  verify: false,
   recheckSource: false,
   capabilities: undefined,
 };

@@ -70,7 +70,17 @@ export function wrongPartEtags(actual: string, expected: string): TransferError 
   return new TransferError('source', new StoreError(message, options));
 }
 
-const WRONG = new Set(['wrong-etag', 'wrong-checksum']);
+/** What a look after the write has found; of what is not there nothing can be left. */
+export function notAsAcknowledged(
+  code: 'not-kept' | 'short' | 'changed-after-copy',
+  message: string,
+): TransferError {
+  const mayHaveLanded = code !== 'not-kept';
+  const options = { kind: 'refused', code, status: 200, mayHaveLanded } as const;
+  return new TransferError('destination', new StoreError(message, options));
+}
+
+const WRONG = new Set(['wrong-etag', 'wrong-checksum', 'not-kept', 'short']);
 
 /** Whether something else than the source's bytes had arrived, and is not at the destination any more. */
 export function isWithdrawn({ code, cause }: TransferError): boolean {

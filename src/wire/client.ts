@@ -71,6 +71,10 @@ const NO_HEADERS: readonly Header[] = [];
 /** Differences of the clocks below this are left alone: stores take 15 minutes, and Date counts whole seconds. */
 const SKEW_TOLERANCE_MS = 60_000;
 
+const CLOCK_CORRECTED =
+  "the request was signed for a wrong time, and this host's clock has been corrected since";
+const NOT_DONE = { sent: false, stale: false };
+
 interface IdleConnection {
   readonly connection: Connection;
   readonly since: number;
@@ -132,6 +136,7 @@ export class WireClient {
     clock: 'clock-may-be-wrong' | 'clock-is-corrected',
   ): Promise<Answer> {
     const { body, repeatable, answerWithinMs } = request;
+    const offsetMs = this.#clockOffsetMs;
     const exchange: ExchangeRequest = {
       method: request.method,
       head: this.#signedHead(request),
@@ -145,9 +150,10 @@ export class WireClient {
     const isRepeatable = repeatable && !isPassage;
     const kept = isRepeatable || !this.#distrustsKept() ? this.#takeIdle() : undefined;
     const onAnswer = (answer: Answer): Answer | Promise<Answer> => {
-      const refused = answer.head.status === 403 && clock === 'clock-may-be-wrong';
+      const isRefused = answer.head.status === 403 && clock === 'clock-may-be-wrong';
       if (!isRepeatable && kept !== undefined) this.#freshPenalty = 0;
-      if (!refused || !this.#correctClock(answer.head) || isPassage) return answer;
+      if (!isRefused || !this.#correctClock(answer.head, offsetMs)) return answer;
+      if (isPassage) throw new WireError('clock-corrected', CLOCK_CORRECTED, NOT_DONE);
       return this.#exchange(request, 'clock-is-corrected');
     };
     return this.#on(kept, exchange, onAnswer, (error) => {
@@ -243,13 +249,16 @@ export class WireClient {
     return hasBody ? `${head}content-length: 0\r\n\r\n` : `${head}\r\n`;
   }
 
-  /** @returns whether the clock was set anew, so that the refused request is worth another try */
-  #correctClock(head: ResponseHead): boolean {
+  /**
+   * @param offsetMs - what the refused request was signed with; others may have corrected the clock since
+   * @returns whether the request was signed for a wrong time, so that it is worth another try
+   */
+  #correctClock(head: ResponseHead, offsetMs: number): boolean {
     const date = Date.parse(head.headers.get('date') ?? '');
     if (Number.isNaN(date)) return false;
-    const offset = date - Date.now();
-    if (Math.abs(offset - this.#clockOffsetMs) < SKEW_TOLERANCE_MS) return false;
-    this.#clockOffsetMs = offset;
+    const told = date - Date.now();
+    if (Math.abs(told - offsetMs) < SKEW_TOLERANCE_MS) return false;
+    if (Math.abs(told - this.#clockOffsetMs) >= SKEW_TOLERANCE_MS) this.#clockOffsetMs = told;
     return true;
   }
 }

@@ -16,6 +16,8 @@ export type WireErrorCode =
   | 'closed'
   /** The answer cannot be read as HTTP, or is not the one that fits the request. */
   | 'malformed'
+  /** Refused for the time it was signed for, and it cannot be sent again: the next one has the right time. */
+  | 'clock-corrected'
   /** This side ended the exchange: {@link Connection.abort}. */
   | 'aborted';
 

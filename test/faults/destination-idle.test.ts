@@ -66,7 +66,7 @@ for (const cores of [1, 2]) {
       const invariants = new Invariants(migration);
       const port = await startProxy(destination.server.port, end);
 
-      const { exitCode, stderr } = await migration.run({
+      const { exitCode } = await migration.run({
         cores,
         threads: 8,
         'dest-url': `http://127.0.0.1:${port}`,

@@ -52,6 +52,8 @@ export class Invariants {
   readonly #versions = new Map<string, Set<string>>();
   /** SHA-256 of what only others have written to the destination, by key. */
   readonly #foreign = new Map<string, string>();
+  /** What others have overwritten or deleted after a run had copied it. */
+  readonly #taken = new Set<string>();
 
   constructor(migration: Migration) {
     this.#migration = migration;
@@ -75,6 +77,12 @@ export class Invariants {
     const object = this.#migration.destination.bucket.get(key as ObjectKey);
     if (object === undefined) this.#foreign.delete(key);
     else this.#foreign.set(key, digest(object.body));
+  }
+
+  /** To be called when somebody else has overwritten or deleted what a run had copied: its line was true then. */
+  noteTaken(key: string): void {
+    this.#taken.add(key);
+    this.noteForeign(key);
   }
 
   /** I1, I2 and I4: to be called after every run and crash. Before the first line there is no log. */
@@ -105,6 +113,7 @@ export class Invariants {
     const accounted = new Set([
       ...this.#migration.destination.bucket.keys(),
       ...(await listedKeys(this.#migration, 'dest')),
+      ...this.#taken,
       ...skipped.map(({ key }) => key),
       ...logs.failed.map(({ key }) => key),
     ]);
@@ -135,7 +144,7 @@ export class Invariants {
     const { bucket } = this.#migration.destination;
     for (const { key, outcome, bytes, etag } of migrate) {
       if (outcome === 'failed') expect([key, failedKeys.has(key)]).toEqual([key, true]);
-      if (outcome !== 'copied') continue;
+      if (outcome !== 'copied' || this.#taken.has(key)) continue;
       const object = bucket.get(key as ObjectKey);
       // Some stores answer in upper case what they show in lower case.
       const told = [key, Number(bytes), etag.toLowerCase()];

@@ -225,6 +225,14 @@ it.each([
   await expect(put()).rejects.toMatchObject({ retryAfterMs });
 });
 
+it('reads a date in Retry-After by the clock of the server that tells it', async () => {
+  script
+    .on('PUT')
+    .header('date', 'Mon, 02 Jan 2006 15:04:00 GMT')
+    .status(503, { retryAfter: 'Mon, 02 Jan 2006 15:04:05 GMT' });
+  await expect(put()).rejects.toMatchObject({ retryAfterMs: 5000 });
+});
+
 it('does not follow a redirect', async () => {
   const elsewhere = await startServer();
   const seenThere = faults(elsewhere);

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { Passage } from '../../src/wire/passage.ts';
 import {
   answer,
   answering,
@@ -57,6 +58,26 @@ describe('a clock that differs from the server’s', () => {
     const client = clientOf(server.endpoint);
     expect((await client.exchange(put(Buffer.from('photo')))).head.status).toBe(200);
     expect(server.requests.map(({ body }) => body.toString())).toEqual(['photo', 'photo']);
+  });
+
+  it('is corrected for all requests that were under way', async () => {
+    const server = await startServerAhead(24 * HOUR_MS);
+    const client = clientOf(server.endpoint);
+    const answers = await Promise.all([1, 2, 3].map(() => client.exchange(get())));
+    expect(answers.map(({ head }) => head.status)).toEqual([200, 200, 200]);
+  });
+
+  it('is corrected for what passes through, which has to be read again', async () => {
+    const server = await startServerAhead(24 * HOUR_MS);
+    const client = clientOf(server.endpoint);
+    const pass = () => {
+      const passage = new Passage(5, () => {});
+      const exchange = client.exchange({ ...put(Buffer.alloc(0)), body: passage });
+      passage.take(Buffer.from('photo'));
+      return exchange;
+    };
+    await expect(pass()).rejects.toMatchObject({ code: 'clock-corrected', sent: false });
+    expect((await pass()).head.status).toBe(200);
   });
 
   it.each([
