@@ -4,10 +4,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** All in seconds, from the first to the second. */
-const BETWEEN_KILLS = [5, 30];
+const BETWEEN_KILLS = [8, 40];
 const DOWN = [0, 6];
 const LONG_DOWN = [12, 25];
-const BETWEEN_STORMS = [2, 10];
+const BETWEEN_STORMS = [3, 15];
 const STORM = [1, 8];
 /** Longer than the 30 s after which s3migrate gives up what does not move. */
 const LONG_STALL = [32, 36];
@@ -40,9 +40,14 @@ export class Chaos {
     this.#loops.catch(() => {});
   }
 
+  /** Servers that are down come up, storms end, none follow. */
+  calm() {
+    this.#calm.abort();
+  }
+
   /** Returns when both servers are up and nothing is in their way. */
   async stop() {
-    this.#calm?.abort();
+    this.calm();
     await this.#loops;
   }
 

@@ -76,11 +76,12 @@ class Soak {
   async run(minutes) {
     this.#beganAt = Date.now();
     const until = this.#beganAt + minutes * 60_000;
-    do await this.#round();
+    do await this.#round(until);
     while (Date.now() < until && this.violations.length === 0);
   }
 
-  async #round() {
+  /** @param until when it gets calm (ms since the epoch), so that the round comes to its end */
+  async #round(until) {
     const round = ++this.counts.rounds;
     const began = Date.now();
     const bucket = `round-${round}`;
@@ -92,10 +93,12 @@ class Soak {
 
     const chaos = new Chaos({ sides: this.sides, random: this.#random, counts: this.counts });
     chaos.start();
+    const calming = setTimeout(() => chaos.calm(), until - began);
     let passes;
     try {
       passes = await this.#passes(bucket, chaos);
     } finally {
+      clearTimeout(calming);
       await chaos.stop();
     }
     await this.#checkUploads(destination, passes);
