@@ -88,8 +88,11 @@ try {
   await mkdir(join(folder, 'dest'));
   await writeFile(join(folder, 'src/00000000.txt'), `${keys.join('\n')}\n`);
   const flags = (side, url) => [
-    ...[`--${side}-url`, url, `--${side}-bucket`, 'photos', `--${side}-key`, 'user1'],
-    ...[`--${side}-secret`, 'password123', `--${side}-folder`, join(folder, side)],
+    `--${side}-url=${url}`,
+    `--${side}-bucket=photos`,
+    `--${side}-key=user1`,
+    `--${side}-secret=password123`,
+    `--${side}-folder=${join(folder, side)}`,
   ];
   const program = new URL('../bin/s3migrate', import.meta.url).pathname;
   const child = spawn(
@@ -98,8 +101,9 @@ try {
       program,
       ...flags('src', servers.source.url),
       ...flags('dest', servers.destination.url),
-      ...['--log-folder', join(folder, 'log'), '--cores', values.cores],
-      ...['--threads', values.threads],
+      `--log-folder=${join(folder, 'log')}`,
+      `--cores=${values.cores}`,
+      `--threads=${values.threads}`,
     ],
     { stdio: ['ignore', 'ignore', 'pipe'] },
   );

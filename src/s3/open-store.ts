@@ -185,11 +185,15 @@ function finding(error: StoreError, { flagPrefix, credentials }: BucketAddress):
     case 'not-s3':
       // A page that sends a browser elsewhere, from http to https for example.
       return error.location === undefined ? noS3(error, flag) : elsewhere(error, flag);
+    case 'throttled':
+    case 'unavailable':
+      return [
+        `it does not serve requests at present${status}: ${displayText(error.code)}`,
+        `It is busy, or has just been started: give the same command again in a moment. If it stays so, check ${flag('url')}.`,
+      ];
     case 'precondition-failed':
     case 'conflict':
     case 'bad-digest':
-    case 'throttled':
-    case 'unavailable':
     case 'full':
     case 'not-implemented':
     case 'no-such-upload':

@@ -138,6 +138,7 @@ export class CopyPool {
    * @throws RunEnding; MigrateError when no object could be copied
    */
   copy(key: ObjectKey): Promise<Outcome> {
+    if (this.#cleared) return Promise.reject(new RunEnding('nothing is begun any more'));
     this.#waiting++;
     return this.#objects(() => this.#copyFirst(key)).then((end) => {
       if (end.kind !== 'large') return end;

@@ -43,6 +43,8 @@ export interface SideState {
 interface Troubled {
   /** How many successes of others there had been when it began to fail. */
   readonly since: number;
+  /** How often the store had been down by then. */
+  outages: number;
   /** When it has failed last. */
   lastAt: number;
   /** Its attempts have once begun to count anew because many others were refused as well. */
@@ -141,11 +143,11 @@ export class SideLoad {
 
   #downSince: number | undefined;
   #downWhy = '';
-  /** What it took in the last second before it was down. */
-  #takenBefore = 0;
   /** Keys of objects under way, an exchange of which has failed. */
   readonly #troubled = new Map<ObjectKey, Troubled>();
   #successes = 0;
+  /** How often the store was down, and is there again. */
+  #outages = 0;
   #recent = { taken: 0, refused: 0 };
   #recentAt: number;
   #asking: Promise<boolean> | undefined;
@@ -233,10 +235,7 @@ export class SideLoad {
   failed(key: ObjectKey, error: StoreError, begunAt: number): void {
     const underWay = this.#underWay--;
     const now = this.#options.now();
-    if (this.#downSince === undefined) {
-      this.#downSince = now;
-      this.#takenBefore = this.#takenPerSecond(now);
-    }
+    this.#downSince ??= now;
     this.#downWhy = wordsOf(error);
     this.#noteTroubled(key, now);
     if (error.kind === 'throttled') {
@@ -275,6 +274,7 @@ export class SideLoad {
     { ask, sleep }: { ask: () => Promise<void>; sleep: (ms: number) => Promise<void> },
   ): Promise<boolean> {
     if (!isStoreTrouble(error)) return false;
+    if (this.#hasLivedThroughOutage(key)) return true;
     if (!this.isDown && this.#hasTakenOthers(key)) return this.#excuse(key, error, attempts);
     let wasGone = false;
     while (this.#downSince !== undefined) {
@@ -299,7 +299,21 @@ export class SideLoad {
   #noteTroubled(key: ObjectKey, now: number): void {
     const troubled = this.#troubled.get(key);
     if (troubled !== undefined && now - troubled.lastAt < FORGIVEN_MS) troubled.lastAt = now;
-    else this.#troubled.set(key, { since: this.#successes, lastAt: now, excused: false });
+    else
+      this.#troubled.set(key, {
+        since: this.#successes,
+        outages: this.#outages,
+        lastAt: now,
+        excused: false,
+      });
+  }
+
+  /** Whether the store was down since it began to fail: what it has spent on that does not count. */
+  #hasLivedThroughOutage(key: ObjectKey): boolean {
+    const troubled = this.#troubled.get(key);
+    if (troubled === undefined || troubled.outages === this.#outages) return false;
+    troubled.outages = this.#outages;
+    return true;
   }
 
   /** Whether other objects have succeeded since this one began to fail. */
@@ -362,10 +376,9 @@ export class SideLoad {
 
   #isUp(): void {
     const now = this.#options.now();
+    if (this.isDown) this.#outages++;
     // What it took while it was down says nothing of what it takes now.
-    if (this.#peak !== undefined && this.#downMs > A_SECOND * SLICE_MS) {
-      this.#setPace(Math.max(this.#peak, this.#takenBefore), now);
-    }
+    if (this.#peak !== undefined && this.#downMs > A_SECOND * SLICE_MS) this.#endPace(now);
     this.#downSince = undefined;
   }
 

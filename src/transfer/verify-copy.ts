@@ -20,7 +20,7 @@ export async function verifyCopy(
   { key, bytes, etag }: Extract<Outcome, { kind: 'copied' }>,
   context: CopyContext,
 ): Promise<void> {
-  const there = await insist(() => head(key, context), context);
+  const there = await insist(key, () => head(key, context), context);
   // versitygw 1.8 has no ETag for a file that was put below it.
   if (there.etag !== '' && there.etag.toLowerCase() !== etag.toLowerCase()) {
     const what = `${bytes} bytes with ETag ${etag} were acknowledged, and ${there.bytes} with ${there.etag} are there`;

@@ -59,7 +59,7 @@ test('what a server says of the secret is not told, neither on the screen nor in
   const [key] = await migration.givenPhotos(3);
   for (const side of [migration.source, migration.destination]) {
     side.script
-      .on(side === migration.source ? 'GetObject' : 'PutObject', key as string)
+      .on(side === migration.source ? 'GetObject' : 'PutObject', key)
       .where(() => side === migration.destination || migration.destination.script.count('PUT') > 0)
       .status(400, {
         code: 'InvalidRequest',

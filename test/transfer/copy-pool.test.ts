@@ -51,6 +51,7 @@ describe('a pool in which one object tells that all would fail', () => {
         pool.copy(keyFromText(name)).catch(() => {});
       }
       await expect(fatal).rejects.toMatchObject({ name: 'MigrateError', exitCode: 3 });
+      await expect(pool.copy(keyFromText('too late'))).rejects.toMatchObject({ name: 'RunEnding' });
       await setImmediate();
       expect(pool.waiting).toBe(0);
       expect(pool.idle).toBe(true);
