@@ -22,7 +22,7 @@ export type End =
     }
   | { readonly log: 'failed'; readonly code: string; readonly holds: Buffer | undefined };
 
-export interface Refusal {
+interface Refusal {
   readonly side: 'source' | 'destination';
   readonly code: string;
 }
