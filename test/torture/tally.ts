@@ -34,7 +34,7 @@ const NUMBERS = [
   'bytes',
   'skipped',
   'failed',
-  'uploadsLeft',
+  'cleanups',
 ] as const;
 
 type Numbers = Record<(typeof NUMBERS)[number], number>;
@@ -79,7 +79,7 @@ export class Tally {
     const lines = [
       `runs ${numbers.runs}, starts ${numbers.starts}, of them resumed ${numbers.resumes}, ended from outside ${endings.total}`,
       `keys listed ${numbers.listed}: copied ${numbers.copied} (${numbers.bytes} bytes), skipped ${numbers.skipped}, failed ${numbers.failed}`,
-      `uploads left over ${numbers.uploadsLeft}`,
+      `cleanups of uploads ${numbers.cleanups}`,
       `ended from outside:`,
       ...Object.entries(endings.toJSON()).map(([name, count]) => `  ${count} ${name}`),
       `faults fired ${faults.total}:`,
