@@ -8,15 +8,13 @@
 import { performance } from 'node:perf_hooks';
 import {
   type Counters,
-  Decision,
-  type JournalledUpload,
   newCounters,
   type PlanPage,
   type Side,
   type UploadJournal,
 } from './domain.ts';
 import { MigrateError, messageOf } from './errors.ts';
-import { BEFORE_ALL, displayKey, displayText, type ObjectKey } from './object-key.ts';
+import { BEFORE_ALL, displayText, type ObjectKey } from './object-key.ts';
 import { plan } from './plan/plan.ts';
 import { probedPolicy, unconditionalWrites } from './probed-policy.ts';
 import { prepareLogFolder } from './record/disk.ts';
@@ -29,8 +27,6 @@ import {
 } from './record/run-folder.ts';
 import { conservation } from './report/conservation.ts';
 import { FailureGroups } from './report/failures.ts';
-import { loadNote } from './report/load-note.ts';
-import { Outages } from './report/outages.ts';
 import { type Progress, startProgress } from './report/progress.ts';
 import { tellStandstills } from './report/standstill.ts';
 import {
@@ -38,7 +34,6 @@ import {
   formatSummary,
   formatUploadsLeft,
   type RunEnd,
-  type UploadsLeft,
 } from './report/summary.ts';
 import {
   identityOf,
@@ -48,6 +43,8 @@ import {
   type Surroundings,
   stopping,
 } from './run-inputs.ts';
+import { noteOf, watchOutages } from './run-notes.ts';
+import { isKept, isOfNoUse, settle, uploadsLeft } from './run-uploads.ts';
 import { credentialsToCheck } from './s3/credentials.ts';
 import { flagOf, type OpenBuckets, openBuckets } from './s3/open-store.ts';
 import { type ConditionalWrite, WireObjectStore } from './s3/wire-object-store.ts';
@@ -56,7 +53,6 @@ import type { Crew, CrewEvents } from './transfer/crew.ts';
 import type { FailureLimits, WatchedSide } from './transfer/failure-watch.ts';
 import { LocalCrew } from './transfer/local-crew.ts';
 import { retryPolicy } from './transfer/retry.ts';
-import { settleUploads } from './transfer/settle-uploads.ts';
 import { ThreadCrew } from './transfer/thread-crew.ts';
 import { Transfer } from './transfer/transfer.ts';
 
@@ -104,10 +100,6 @@ export interface RunResult {
   /** Every listed key ended in exactly one counted state. Says nothing when the run broke off. */
   readonly conserved: boolean;
 }
-
-/** Pages ahead of a slow one from which on the line names the key that all wait for. */
-const WORTH_NAMING_PAGES = 16;
-const LOOK_FOR_OUTAGES_MS = 500;
 
 /**
  * Migrates what the lists name, and tells about it on `stderr`.
@@ -306,47 +298,6 @@ async function run({
   };
 }
 
-/** Aborts uploads that are not to be at the destination any more, as far as it lets that be done. */
-async function settle(
-  { uploads }: RunFolder,
-  { destination }: OpenBuckets,
-  signal: AbortSignal,
-  isToGo: (upload: JournalledUpload) => boolean,
-): Promise<void> {
-  const known = uploads.uploads;
-  const retry = retryPolicy(signal);
-  const context = { destination, retry, uploads, known, now: Date.now };
-  await settleUploads(
-    known.filter((upload) => upload.state.kind !== 'completed' && isToGo(upload)),
-    context,
-  );
-}
-
-/** Whether an upload of an earlier start will certainly not be gone on with. */
-function isOfNoUse(upload: JournalledUpload): boolean {
-  const { uploadId, state, isRecorded } = upload;
-  if (uploadId === undefined) return false;
-  return isRecorded || upload.plan === undefined || state.kind === 'abandoned';
-}
-
-/** What an earlier start has begun, and this one has not come to, is for the next one, if there is to be one. */
-function isKept(upload: JournalledUpload, { kind }: RunEnd): boolean {
-  const { state, isEarlier, isRecorded } = upload;
-  const canGoOn = upload.plan !== undefined && state.kind === 'open' && !isRecorded;
-  return canGoOn && (isEarlier || kind === 'stopped') && kind !== 'complete';
-}
-
-function uploadsLeft({ uploads }: RunFolder, end: RunEnd): UploadsLeft {
-  const left = { kept: 0, left: 0, unanswered: 0 };
-  for (const upload of uploads.uploads) {
-    if (upload.state.kind === 'completed') continue;
-    if (isKept(upload, end)) left.kept++;
-    else if (upload.uploadId === undefined) left.unanswered++;
-    else left.left++;
-  }
-  return left;
-}
-
 function failureLimits(
   options: MigrateOptions,
   stores: OpenBuckets,
@@ -379,89 +330,13 @@ function toldOnce(side: string, progress: Progress): (reason: unknown) => void {
   };
 }
 
-/**
- * Shows what a run would do, a line a key on `stdout`, and writes nothing: neither to a bucket nor to the
- * logs. Where a run has been recorded it begins where the same command would go on.
- *
- * @throws MigrateError as {@link migrate}
- */
-export async function rehearse(options: MigrateOptions, surroundings: Surroundings): Promise<void> {
-  const { stdout, stderr, signal } = surroundings;
-  const lists = await openLists(options, signal);
-  if (lists === undefined) return;
-  const start = await peekRunFolder(folderOptionsOf(options, lists));
-  const stores = await openBuckets(options);
-  const counters = newCounters();
-  let transfers = 0;
-  // Standard output is never `destroyed`, whatever becomes of it.
-  let broken: NodeJS.ErrnoException | undefined;
-  stdout.once('error', (error) => {
-    broken = error;
-  });
-  try {
-    const pages = planOf({ options, lists, counters, start, signal });
-    for await (const page of pages) {
-      const lines = linesOf(page);
-      transfers += lines.transfers;
-      if (lines.text !== '' && !stdout.write(lines.text)) await drained(stdout, signal);
-      if (broken !== undefined) break;
-    }
-  } finally {
-    closeAll(stores);
-  }
-  await written(stdout);
-  // A reader that has seen enough (head, a pager) leaves: that is no fault.
-  if (broken !== undefined && broken.code !== 'EPIPE') {
-    throw new MigrateError(`standard output cannot be written: ${messageOf(broken)}`, {
-      exitCode: 3,
-      hint: 'Nothing was copied. Let it go to a terminal, or to a disk with room.',
-    });
-  }
-  const { ignored, exists, done } = counters;
-  stderr.write(
-    `s3migrate: dry run${broken !== undefined || signal.aborted ? ', cut short' : ''}: both buckets can be used; what the destination does with conditional writes was not probed\n` +
-      `  ${transfers} to transfer, ${exists} exist, ${ignored} of other hosts, ${done} recorded already; nothing was written\n`,
-  );
-}
-
-function linesOf({ keys, decisions }: PlanPage): { text: string; transfers: number } {
-  let text = '';
-  let transfers = 0;
-  for (const [index, decision] of decisions.entries()) {
-    const key = keys[index] as ObjectKey;
-    if (decision === Decision.transfer) {
-      transfers++;
-      text += `transfer ${displayKey(key)}\n`;
-    } else if (decision === Decision.exists) {
-      text += `exists ${displayKey(key)}\n`;
-    }
-  }
-  return { text, transfers };
-}
-
-/** Waits until all is written, or never will be. */
-function written(stream: NodeJS.WriteStream): Promise<void> {
-  return new Promise((resolve) => {
-    // Called with the error too, where there is one.
-    stream.write('', () => resolve());
-  });
-}
-
-/** Waits until more can be written, or never will. */
-function drained(stream: NodeJS.WriteStream, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    for (const event of ['drain', 'error', 'close']) stream.once(event, resolve);
-    signal.addEventListener('abort', () => resolve(), { once: true });
-  });
-}
-
 function interruptedAtStart({ reason }: AbortSignal): RunResult {
   const end = { kind: 'interrupted', signal: reason as 'SIGINT' | 'SIGTERM' } as const;
   return { end, error: undefined, failed: 0, missing: 0, conserved: true };
 }
 
 /** What makes a run the one it is; only the same continues what a log folder holds. */
-function folderOptionsOf(options: MigrateOptions, lists: Lists): RunFolderOptions {
+export function folderOptionsOf(options: MigrateOptions, lists: Lists): RunFolderOptions {
   return {
     folder: options.logFolder,
     identity: identityOf(options, lists),
@@ -480,7 +355,13 @@ interface PlanInput {
   readonly signal: AbortSignal;
 }
 
-function planOf({ options, lists, counters, start, signal }: PlanInput): AsyncIterable<PlanPage> {
+export function planOf({
+  options,
+  lists,
+  counters,
+  start,
+  signal,
+}: PlanInput): AsyncIterable<PlanPage> {
   return plan({
     source: lists.source.pages({ after: start.start }),
     destination: lists.destination.pages({ after: start.start }),
@@ -546,46 +427,9 @@ function crewOf(
   return new LocalCrew({ ...work, source, destination, retry, now: Date.now }, events);
 }
 
-function closeAll({ source, destination }: OpenBuckets): void {
+export function closeAll({ source, destination }: OpenBuckets): void {
   source.close();
   destination.close();
-}
-
-/** Tells when a store stops answering, and when it is back; until the interval is cleared. */
-function watchOutages(
-  transfer: Transfer,
-  { maxOutageMs }: MigrateOptions,
-  progress: Progress,
-): NodeJS.Timeout {
-  const outages = new Outages();
-  return setInterval(() => {
-    const { load } = transfer;
-    for (const side of ['source', 'destination'] as const) {
-      const text = outages.look(side, load[side].down, maxOutageMs);
-      if (text !== undefined) progress.message(`s3migrate: ${text}`);
-    }
-  }, LOOK_FOR_OUTAGES_MS).unref();
-}
-
-/** What slows the run down, if anything does. */
-function noteOf(
-  folder: RunFolder,
-  transfer: Transfer,
-  { maxOutageMs }: MigrateOptions,
-): string | undefined {
-  const { source, destination } = transfer.load;
-  const notes = [
-    loadNote('source', { ...source, maxOutageMs }),
-    loadNote('destination', { ...destination, maxOutageMs }),
-    waitingNote(folder, transfer),
-  ];
-  return notes.filter((note) => note !== undefined).join('; ') || undefined;
-}
-
-function waitingNote(folder: RunFolder, transfer: Transfer): string | undefined {
-  const oldest = transfer.oldestUnderWay;
-  if (folder.ahead.pages < WORTH_NAMING_PAGES || oldest === undefined) return undefined;
-  return `waiting for ${displayKey(oldest)}`;
 }
 
 function tellInterrupted(progress: Progress, { working }: Counters): void {

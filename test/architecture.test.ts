@@ -11,7 +11,14 @@ const ROOT = join(import.meta.dirname, '..');
 const STAGES = ['lists', 'plan', 'transfer', 'verify', 'record', 'report'];
 const WORDS = ['domain.ts', 'findings.ts', 'object-key.ts', 'errors.ts', 'awake-clock.ts'];
 /** They join the stages, each for one command. */
-const JOINTS = ['migrate.ts', 'verification.ts', 'run-inputs.ts'];
+const JOINTS = [
+  'migrate.ts',
+  'rehearsal.ts',
+  'run-inputs.ts',
+  'run-notes.ts',
+  'run-uploads.ts',
+  'verification.ts',
+];
 
 /** What each area of src/ must not import of the rest of src/; an area is a folder, or a file beside them. */
 const WALLS: readonly {

@@ -5,8 +5,9 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
-import { type MigrateOptions, migrate, rehearse } from '../src/migrate.ts';
+import { type MigrateOptions, migrate } from '../src/migrate.ts';
 import { keyFromText } from '../src/object-key.ts';
+import { rehearse } from '../src/rehearsal.ts';
 import type { BucketAddress } from '../src/s3/open-store.ts';
 import { DEFAULT_POLICY } from '../src/transfer/copy-policy.ts';
 

@@ -7,7 +7,7 @@ import { setMaxListeners } from 'node:events';
 import { createRequire } from 'node:module';
 import { Command, CommanderError, Option } from 'commander';
 import { type ExitCode, MigrateError } from '../errors.ts';
-import { migrate, type RunResult, rehearse } from '../migrate.ts';
+import { migrate, type RunResult } from '../migrate.ts';
 import { displayText } from '../object-key.ts';
 import { DEFAULT_PROBE_PREFIX } from '../s3/probe/probe-prefix.ts';
 import { tellDefect } from './defect.ts';
@@ -163,6 +163,7 @@ async function migrateCommand(raw: RawOptions, version: string): Promise<ExitCod
   const surroundings = { ...interruption, stdout, stderr };
   try {
     if (raw['dryRun'] === true) {
+      const { rehearse } = await import('../rehearsal.ts');
       await rehearse(options, surroundings);
       const { aborted, reason } = interruption.signal;
       return aborted ? exitCodeOf(reason as 'SIGINT' | 'SIGTERM') : 0;
