@@ -2,6 +2,7 @@
  * An {@link ObjectStore} over the wire client: what each S3 call sends, and what its answers mean.
  */
 import { hash } from 'node:crypto';
+import { withoutSecrets } from '../errors.ts';
 import type { ObjectKey } from '../object-key.ts';
 import { WireClient } from '../wire/client.ts';
 import type {
@@ -388,7 +389,7 @@ export class WireObjectStore implements ObjectStore {
     return {
       status: head.status,
       headers: head.headers,
-      text: answer.body.toString('utf8'),
+      text: this.#withoutSecrets(answer.body.toString('utf8')),
       whole,
     };
   }
@@ -399,6 +400,19 @@ export class WireObjectStore implements ObjectStore {
 
   #path(key: ObjectKey): string {
     return `${this.#root}/${encodePath(key)}`;
+  }
+
+  #refusal({ head, body }: Answer, mayHaveLanded: boolean): StoreError {
+    return refusal(head, body.toString('utf8'), {
+      mayHaveLanded,
+      hide: (text) => this.#withoutSecrets(text),
+    });
+  }
+
+  /** What a store says may be shown and logged: one that repeats the credentials must not get them there. */
+  #withoutSecrets(text: string): string {
+    const { secret, sessionToken } = this.#credentials;
+    return withoutSecrets(text, sessionToken === undefined ? [secret] : [secret, sessionToken]);
   }
 
   /** Signs with those of now from here on. */
@@ -435,10 +449,10 @@ export class WireObjectStore implements ObjectStore {
             // S3 sends the status before it puts parts together, and gateways before they have asked: what went
             // wrong then comes in the body. Only the content of an object may look like that.
             const isError = request.method !== 'GET' && isErrorAnswer(answer);
-            if (isError) throw refusal(answer.head, answer.body.toString('utf8'), true);
+            if (isError) throw this.#refusal(answer, true);
             return answer;
           }
-          const refused = refusal(answer.head, answer.body.toString('utf8'), false);
+          const refused = this.#refusal(answer, false);
           if (this.#keyring === undefined || !mayBeOutdated(refused)) throw refused;
           if (turn === 'repeated') throw untilRenewed(refused);
           return this.#repeat(request, refused, credentials);
@@ -667,15 +681,20 @@ function ofUpload(error: unknown): unknown {
 }
 
 /** What an answer with an error means. */
-function refusal(head: ResponseHead, xml: string, mayHaveLanded: boolean): StoreError {
+function refusal(
+  head: ResponseHead,
+  xml: string,
+  { mayHaveLanded, hide }: { mayHaveLanded: boolean; hide: (text: string) => string },
+): StoreError {
   const isS3Error = isErrorDocument(xml);
-  const code = (isS3Error ? elementText(xml, 'Code') : undefined) ?? `HTTP ${head.status}`;
+  const code = hide((isS3Error ? elementText(xml, 'Code') : undefined) ?? `HTTP ${head.status}`);
   const text = isS3Error ? elementText(xml, 'Message') : undefined;
   // The answer to HEAD has no body: its type alone tells a web page.
   const region = head.headers.get('x-amz-bucket-region') ?? elementText(xml, 'Region');
-  const location = isRedirect(head) ? head.headers.get('location') : undefined;
+  const told = isRedirect(head) ? head.headers.get('location') : undefined;
+  const location = told === undefined ? undefined : hide(told);
   const what = text === undefined || text === '' ? `status ${head.status}` : text;
-  const message = isRedirect(head) ? `${what}${whereTo(region, location)}` : what;
+  const message = hide(isRedirect(head) ? `${what}${whereTo(region, location)}` : what);
   const about = sideRefusal({ code, status: head.status, message });
   const kind =
     about === 'full' || about === 'expired'

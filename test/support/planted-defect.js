@@ -10,7 +10,7 @@ const channel = new BroadcastChannel('planted-defect');
 channel.unref();
 
 function fail() {
-  const error = new Error('planted: \x1b[31mno such thing');
+  const error = new Error(`planted: ${process.env.PLANTED_MESSAGE ?? '\x1b[31mno such thing'}`);
   if (kind === 'rejection') void Promise.reject(error);
   else throw error;
 }
