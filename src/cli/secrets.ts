@@ -49,6 +49,7 @@ export function takeSecrets(
 }
 
 const NAME_OF_SECRET = /^-*[a-z_-]*?(?:secret|token|key)/i;
+const NAME = /^[\w-]*/;
 
 /**
  * What commander says of an unknown flag, without a value that was written onto its name: a mistyped flag may have
@@ -58,8 +59,9 @@ export function withoutGluedValue(message: string): string {
   const [, flag, suggestion = ''] =
     /^unknown option '(.*?)'(\n\(Did you mean [a-z -]+\?\))?$/s.exec(message) ?? [];
   if (flag === undefined) return message;
-  const name = (NAME_OF_SECRET.exec(flag) ?? /^[\w-]*/.exec(flag))?.[0] ?? '';
-  return `unknown option '${name}${name === flag ? '' : '***'}'${suggestion}`;
+  const [beforeValue = ''] = flag.split('=', 1);
+  const [name = ''] = NAME_OF_SECRET.exec(beforeValue) ?? NAME.exec(beforeValue) ?? [];
+  return `unknown option '${name}${name === beforeValue ? '' : '***'}'${suggestion}`;
 }
 
 /** Whether a word may be the rest of a secret that was not quoted: it comes close behind the flag. */

@@ -2,7 +2,8 @@
  * Lists a bucket with ListObjectsV2, in key order, page by page. The control plane's part: over the AWS
  * SDK, loaded only when a listing is asked for.
  */
-import type { ListObjectsV2CommandOutput } from '@aws-sdk/client-s3';
+import { type Readable, Transform } from 'node:stream';
+import type { ListObjectsV2CommandOutput, S3Client } from '@aws-sdk/client-s3';
 import { MigrateError, messageOf } from '../errors.ts';
 import { displayKey, displayText, keyFromText, type ObjectKey } from '../object-key.ts';
 import type { Endpoint } from '../wire/connection.ts';
@@ -35,6 +36,10 @@ export interface ListingOptions {
 /** Requests a page may take; the SDK waits between them with jitter. */
 const MAX_ATTEMPTS = 8;
 const REQUEST_TIMEOUT_MS = 60_000;
+/** A thousand keys of 1,024 bytes, percent-encoded, with all that is told of each: half of this. */
+const MAX_ANSWER_BYTES = 8 * 1024 ** 2;
+/** Gateways answer with some, where much was deleted; one that does so for ever has no end. */
+const MAX_EMPTY_ANSWERS = 1000;
 
 /**
  * Yields the objects of each answer as one array, ascending by key. The next answer is asked for while
@@ -47,6 +52,8 @@ export async function* listObjects(options: ListingOptions): AsyncGenerator<List
   try {
     let next: Promise<ListObjectsV2CommandOutput> | undefined = fetchPage(undefined);
     let last = '' as ObjectKey;
+    let before: string | undefined;
+    let empty = 0;
     while (next !== undefined) {
       const answer: ListObjectsV2CommandOutput = await next.catch((error: unknown) => {
         throw listingError(options, error);
@@ -55,6 +62,11 @@ export async function* listObjects(options: ListingOptions): AsyncGenerator<List
       if (answer.IsTruncated === true && (token === undefined || token === '')) {
         throw listingError(options, new Error('the answer is cut but has no continuation token'));
       }
+      empty = answer.Contents === undefined ? empty + 1 : 0;
+      if (answer.IsTruncated === true && (token === before || empty > MAX_EMPTY_ANSWERS)) {
+        throw listingError(options, new Error('the listing goes round in circles'));
+      }
+      before = token;
       next = answer.IsTruncated === true ? fetchPage(token) : undefined;
       // Should the consumer stop before it is awaited.
       next?.catch(() => {});
@@ -117,6 +129,7 @@ async function openListing({
           }),
     },
   });
+  boundAnswers(client);
   const prefixText = Buffer.from(prefix, 'latin1').toString('utf8');
   const send = (token: string | undefined): Promise<ListObjectsV2CommandOutput> =>
     client.send(
@@ -139,6 +152,44 @@ async function openListing({
     }
   };
   return { client, fetchPage };
+}
+
+/** The SDK holds an answer as a whole, however long it is, and reads what no S3 store sends. */
+function boundAnswers(client: S3Client): void {
+  client.middlewareStack.add(
+    (next) => async (args) => {
+      const result = await next(args);
+      const response = result.response as { body: Readable };
+      const { body } = response;
+      const checked = body.pipe(soundAnswer());
+      body.once('error', (error) => checked.destroy(error));
+      response.body = checked;
+      return result;
+    },
+    // Below the SDK's own, which parses.
+    { name: 'soundAnswer', step: 'deserialize', priority: 'low' },
+  );
+}
+
+const DOCTYPE = '<!DOCTYPE';
+
+function soundAnswer(): Transform {
+  let bytes = 0;
+  let tail = '';
+  return new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      bytes += chunk.length;
+      tail += chunk.toString('latin1');
+      if (bytes > MAX_ANSWER_BYTES) {
+        done(new Error(`an answer is longer than ${MAX_ANSWER_BYTES} bytes`));
+      } else if (tail.includes(DOCTYPE)) {
+        done(new Error('an answer has a document type, as no S3 store sends'));
+      } else {
+        tail = tail.slice(1 - DOCTYPE.length);
+        done(undefined, chunk);
+      }
+    },
+  });
 }
 
 function sdkIdentity({ accessKey, secret, sessionToken }: Credentials) {

@@ -36,7 +36,7 @@ async function givenRunUnderWay(changes: Flags = {}, env: Readonly<Record<string
     { 'src-session-token': TOKEN, 'dest-secret': undefined, ...changes },
     { env: { S3MIGRATE_DEST_SECRET: migration.destination.secret, ...env } },
   );
-  await program.reaches(migration.source.script.seen('GetObject', 1));
+  await program.reaches(migration.source.script.seen('GetObject', 2));
   return { migration, program, goOn: open };
 }
 
@@ -162,7 +162,8 @@ describe('a defect', () => {
   ])('whose message holds secrets (%s) is told without them', async (kind, cores) => {
     const secrets = `source-s3cret dest-s3cret ${TOKEN}`;
     const { migration, program } = await givenRunUnderWay(
-      { cores },
+      // One object for each worker thread: all of them are there when the defect shows.
+      { cores, threads: 2 },
       { NODE_OPTIONS: `--import ${DEFECT}`, PLANTED_DEFECT: kind, PLANTED_MESSAGE: secrets },
     );
     program.kill('SIGUSR2');
