@@ -77,6 +77,8 @@ const MAX_DOCUMENT_BYTES = 64 * 1024;
 /** A store may put ten thousand parts together before it answers. */
 const COMPLETE_FIRST_BYTE_MS = 15 * 60_000;
 const CREATE_ONLY: Header = ['if-none-match', '*'];
+// oxlint-disable-next-line no-control-regex
+const CONTROL = /[\x00-\x1f\x7f]/;
 const MD5_HEX = /^[0-9a-fA-F]{32}$/;
 const MD5_OF_PARTS = /^[0-9a-fA-F]{32}-([0-9]{1,5})$/;
 const DIGEST_HEADERS = {
@@ -642,6 +644,8 @@ function putResult(
 ): PutResult {
   if (etag === undefined || etag === '') throw notS3(head, 'no-etag', 'the answer has no ETag');
   const bare = unquoted(etag);
+  // One from a document may hold anything, and is sent back as a condition.
+  if (CONTROL.test(bare)) throw notS3(head, 'no-etag', 'the answer has an ETag that is none');
   return { etag: bare, etagMayBeMd5: etagMayBeMd5(headers, bare) };
 }
 
@@ -690,7 +694,7 @@ function refusal(
   const code = hide((isS3Error ? elementText(xml, 'Code') : undefined) ?? `HTTP ${head.status}`);
   const text = isS3Error ? elementText(xml, 'Message') : undefined;
   // The answer to HEAD has no body: its type alone tells a web page.
-  const region = head.headers.get('x-amz-bucket-region') ?? elementText(xml, 'Region');
+  const region = regionName(head.headers.get('x-amz-bucket-region') ?? elementText(xml, 'Region'));
   const told = isRedirect(head) ? head.headers.get('location') : undefined;
   const location = told === undefined ? undefined : hide(told);
   const what = text === undefined || text === '' ? `status ${head.status}` : text;
@@ -712,6 +716,11 @@ function refusal(
     location,
     about: elementText(xml, 'Header') ?? elementText(xml, 'ArgumentName'),
   });
+}
+
+/** What a store tells goes into what is signed and sent to it: nothing that could end a header there. */
+function regionName(told: string | undefined): string | undefined {
+  return told !== undefined && /^[A-Za-z0-9-]{1,64}$/.test(told) ? told : undefined;
 }
 
 /** Whoever renews credentials may be late: what has expired is tried again. Other refusals stay as they are. */

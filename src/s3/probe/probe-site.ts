@@ -17,7 +17,7 @@ import {
   StoreError,
   type StoreRequest,
 } from '../object-store.ts';
-import { elementText, escapeText, isErrorDocument } from '../xml.ts';
+import { elementText, escapeText, innerXml, isErrorDocument } from '../xml.ts';
 import type { Unknown } from './capabilities.ts';
 
 /** Requests under way: enough to be quick over a slow line, few enough for any store. */
