@@ -30,3 +30,13 @@ export class MigrateError extends Error {
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** Shorter ones are placeholders (S3 stores want eight characters), and would be found in many a word. */
+const LEAST_SECRET_LENGTH = 8;
+
+/** The text with `***` for each secret that it holds. */
+export function withoutSecrets(text: string, secrets: readonly string[]): string {
+  return secrets
+    .filter((secret) => secret.length >= LEAST_SECRET_LENGTH)
+    .reduce((hidden, secret) => hidden.replaceAll(secret, () => '***'), text);
+}

@@ -8,24 +8,6 @@ import { usageError } from './options.ts';
 const ON = /^(?:1|true|yes|on)$/i;
 const OFF = /^(?:0|false|no|off)$/i;
 
-/** What a variable's name ends with that holds a secret. */
-const SECRET = /_(?:SECRET|SESSION_TOKEN)$/;
-
-/**
- * Removes the secrets once they are read, so that neither worker threads, nor a child, nor a diagnostic report has
- * them. Those of the AWS SDK's own variables stay: who names it as the provider has them read again.
- *
- * @param environment changed
- */
-export function forgetSecrets(
-  options: readonly Option[],
-  environment: Record<string, string | undefined>,
-): void {
-  for (const { envVar = '' } of options) {
-    if (SECRET.test(envVar)) delete environment[envVar];
-  }
-}
-
 /**
  * Removes variables that say nothing or no: empty ones, as `export NAME=` and templates leave them, and
  * those that switch a flag off. commander would take the empty text for a value, and for a flag without

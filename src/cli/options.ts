@@ -221,7 +221,9 @@ function endpoint(raw: RawOptions, name: (flag: string) => string): Endpoint {
   });
   if (typeof parsed !== 'string') return parsed;
   // What was typed may hold a password.
-  const shown = displayText(url.replace(/\/\/[^/@]*@/, '//***@'));
+  const shown = displayText(
+    url.replace(/^([a-z][a-z0-9+.-]*:\/\/)?.*@/is, '$1***@').replace(/[?#].*/s, '?***'),
+  );
   throw usageError(
     `--${name('url')} "${shown}" is no endpoint: ${parsed}`,
     `For example --${name('url')} http://storage.example:9000`,
@@ -493,6 +495,6 @@ function text(raw: RawOptions, flag: string): string {
   return String(raw[camelCase(flag)] ?? '');
 }
 
-function camelCase(flag: string): string {
+export function camelCase(flag: string): string {
   return flag.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }

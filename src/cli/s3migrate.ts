@@ -11,7 +11,7 @@ import { migrate, type RunResult } from '../migrate.ts';
 import { displayText } from '../object-key.ts';
 import { DEFAULT_PROBE_PREFIX } from '../s3/probe/probe-prefix.ts';
 import { tellDefect } from './defect.ts';
-import { forgetSecrets, settleEnvironment } from './environment.ts';
+import { settleEnvironment } from './environment.ts';
 import { warnOfInsecure } from './insecure.ts';
 import { withinOpenFiles } from './open-files.ts';
 import {
@@ -21,6 +21,7 @@ import {
   type RawOptions,
   usageError,
 } from './options.ts';
+import { hideCommandLine, maySecretGoOn, takeSecrets, withoutGluedValue } from './secrets.ts';
 import { exitCodeOf, watchSignals } from './signals.ts';
 import { withDoubleDashes } from './single-dash.ts';
 
@@ -31,19 +32,17 @@ import { withDoubleDashes } from './single-dash.ts';
  * @returns the exit code; see {@link ExitCode}
  */
 export async function main(argv: string[]): Promise<number> {
-  // Whoever lists this host's processes must not read the secrets from the command line.
-  process.title = 's3migrate';
+  hideCommandLine();
   // One signal ends all that is under way, and each exchange listens to it: that is no leak.
   setMaxListeners(0);
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   let exitCode: ExitCode = 0;
-  const program = commands((code) => {
+  const program = commands(argv, (code) => {
     exitCode = code;
   });
   try {
     const flags = [MIGRATE_FLAGS, LIST_FLAGS, PROBE_FLAGS, VERIFY_FLAGS, CLEANUP_FLAGS].flat();
     settleEnvironment(flags, process.env);
-    program.hook('preAction', () => forgetSecrets(flags, process.env));
     await program.parseAsync(withDoubleDashes(argv, SINGLE_DASH_FLAGS), { from: 'user' });
     return exitCode;
   } catch (error) {
@@ -57,22 +56,20 @@ function tell(error: unknown): ExitCode {
     return refusal === undefined ? 0 : tell(refusal);
   }
   if (!(error instanceof MigrateError)) return tellDefect(error);
-  process.stderr.write(`s3migrate: ${error.message}\n`);
-  if (error.hint !== undefined) process.stderr.write(`  ${error.hint}\n`);
+  // Paths, and what a damaged file says, may be in it.
+  process.stderr.write(`s3migrate: ${displayText(error.message)}\n`);
+  if (error.hint !== undefined) process.stderr.write(`  ${displayText(error.hint)}\n`);
   return error.exitCode;
 }
 
 /** @returns undefined when help or the version was asked for and given */
 function ofCommander(error: CommanderError): MigrateError | undefined {
   if (error.exitCode === 0) return undefined;
-  // A mistyped flag may have come with a secret.
-  const message = error.message
-    .replace(/^error: /, '')
-    .replace(/^(unknown option '[^=]*)=.*/s, "$1'");
+  const message = withoutGluedValue(error.message.replace(/^error: /, ''));
   return usageError(displayText(message), 's3migrate --help tells the commands and flags.');
 }
 
-function commands(end: (code: ExitCode) => void): Command {
+function commands(argv: readonly string[], end: (code: ExitCode) => void): Command {
   const version = packageVersion();
   const program = new Command('s3migrate')
     .description(
@@ -82,10 +79,11 @@ function commands(end: (code: ExitCode) => void): Command {
     .enablePositionalOptions()
     .configureOutput({ writeErr: () => undefined })
     .exitOverride()
+    .hook('preAction', (_, command) => takeSecrets(command.opts(), process.env))
     .addHelpText('after', HELP);
   for (const option of MIGRATE_FLAGS) program.addOption(option);
   program.allowExcessArguments().action(async (raw: RawOptions, { args: [stray] }: Command) => {
-    if (stray !== undefined) throw strayWord(stray);
+    if (stray !== undefined) throw strayWord(stray, argv);
     end(await migrateCommand(raw, version));
   });
 
@@ -140,9 +138,10 @@ function commands(end: (code: ExitCode) => void): Command {
 }
 
 /** commander only counts such words; the one that is too many tells what was meant. */
-function strayWord(word: string): MigrateError {
+function strayWord(word: string, argv: readonly string[]): MigrateError {
+  const shown = maySecretGoOn(argv, word) ? 'a word behind a secret' : `"${displayText(word)}"`;
   return usageError(
-    `"${displayText(word)}" is neither a command nor the value of a flag`,
+    `${shown} is neither a command nor the value of a flag`,
     's3migrate --help tells the commands and flags.',
   );
 }

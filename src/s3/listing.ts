@@ -2,8 +2,8 @@
  * Lists a bucket with ListObjectsV2, in key order, page by page. The control plane's part: over the AWS
  * SDK, loaded only when a listing is asked for.
  */
-import { pipeline, Readable, Transform } from 'node:stream';
-import type { ListObjectsV2CommandOutput } from '@aws-sdk/client-s3';
+import { type Readable, Transform } from 'node:stream';
+import type { ListObjectsV2CommandOutput, S3Client } from '@aws-sdk/client-s3';
 import { MigrateError, messageOf } from '../errors.ts';
 import { displayKey, displayText, keyFromText, type ObjectKey } from '../object-key.ts';
 import { type Endpoint, TIME_LIMITS, type TimeLimits } from '../wire/connection.ts';
@@ -39,9 +39,9 @@ export interface ListingOptions {
 /** Requests a page may take; the SDK waits between them with jitter. */
 const MAX_ATTEMPTS = 8;
 const PAGE_WITHIN_MS = 10 * 60_000;
-/** Of one answer: 1,000 keys of 1,024 bytes, each three times as long when encoded, are 4 MiB with all that is told of them. */
-const MAX_ANSWER_BYTES = 32 * 1024 ** 2;
-/** Answers without a key in a row; a store that has deleted many may give some. */
+/** A thousand keys of 1,024 bytes, percent-encoded, with all that is told of each: half of this. */
+const MAX_ANSWER_BYTES = 8 * 1024 ** 2;
+/** Gateways answer with some, where much was deleted; one that does so for ever has no end. */
 const MAX_EMPTY_ANSWERS = 200;
 
 /**
@@ -55,15 +55,21 @@ export async function* listObjects(options: ListingOptions): AsyncGenerator<List
   try {
     let next: Promise<ListObjectsV2CommandOutput> | undefined = fetchPage(undefined);
     let last = '' as ObjectKey;
-    let asked: Asked = { token: undefined, emptyAnswers: 0 };
+    let before: string | undefined;
+    let empty = 0;
     while (next !== undefined) {
       const answer: ListObjectsV2CommandOutput = await next.catch((error: unknown) => {
         throw listingError(options, error);
       });
       const token = answer.NextContinuationToken;
-      const endless = endlessness(answer, asked);
-      if (endless !== undefined) throw listingError(options, new Error(endless));
-      asked = { token, emptyAnswers: isEmpty(answer) ? asked.emptyAnswers + 1 : 0 };
+      if (answer.IsTruncated === true && (token === undefined || token === '')) {
+        throw listingError(options, new Error('the answer is cut but has no continuation token'));
+      }
+      empty = answer.Contents === undefined ? empty + 1 : 0;
+      if (answer.IsTruncated === true && (token === before || empty > MAX_EMPTY_ANSWERS)) {
+        throw listingError(options, new Error('the listing goes round in circles'));
+      }
+      before = token;
       next = answer.IsTruncated === true ? fetchPage(token) : undefined;
       // Should the consumer stop before it is awaited.
       next?.catch(() => {});
@@ -82,45 +88,6 @@ export async function* listObjects(options: ListingOptions): AsyncGenerator<List
   } finally {
     client.destroy();
   }
-}
-
-interface Asked {
-  /** That the last answer gave to go on with. */
-  readonly token: string | undefined;
-  /** In a row. */
-  readonly emptyAnswers: number;
-}
-
-function isEmpty({ Contents: contents }: ListObjectsV2CommandOutput): boolean {
-  return contents === undefined || contents.length === 0;
-}
-
-/** @returns why the listing would never come to an end, or undefined */
-function endlessness(
-  answer: ListObjectsV2CommandOutput,
-  { token, emptyAnswers }: Asked,
-): string | undefined {
-  if (answer.IsTruncated !== true) return undefined;
-  const next = answer.NextContinuationToken;
-  if (next === undefined || next === '') return 'the answer is cut but has no continuation token';
-  if (next === token) return 'the answer has the same continuation token as the one before';
-  if (isEmpty(answer) && emptyAnswers >= MAX_EMPTY_ANSWERS) {
-    return `more than ${MAX_EMPTY_ANSWERS} answers in a row are cut and have no key`;
-  }
-  return undefined;
-}
-
-/** Ends an answer that is longer than any listing is. */
-function limited(body: Readable): Readable {
-  let bytes = 0;
-  const limit = new Transform({
-    transform(piece: Buffer, _encoding, done) {
-      bytes += piece.length;
-      if (bytes <= MAX_ANSWER_BYTES) done(null, piece);
-      else done(new Error(`the answer is longer than ${MAX_ANSWER_BYTES} bytes`));
-    },
-  });
-  return pipeline(body, limit, () => {});
 }
 
 async function openListing({
@@ -168,16 +135,7 @@ async function openListing({
           }),
     },
   });
-  client.middlewareStack.add(
-    (next) => async (args) => {
-      const output = await next(args);
-      const response = output.response as { body?: unknown };
-      if (response.body instanceof Readable) response.body = limited(response.body);
-      return output;
-    },
-    // The innermost, so that nobody has begun to read.
-    { step: 'deserialize', priority: 'low', name: 'limitAnswer' },
-  );
+  boundAnswers(client);
   const prefixText = Buffer.from(prefix, 'latin1').toString('utf8');
   const send = (
     token: string | undefined,
@@ -217,6 +175,44 @@ async function openListing({
     }
   };
   return { client, fetchPage };
+}
+
+/** The SDK holds an answer as a whole, however long it is, and reads what no S3 store sends. */
+function boundAnswers(client: S3Client): void {
+  client.middlewareStack.add(
+    (next) => async (args) => {
+      const result = await next(args);
+      const response = result.response as { body: Readable };
+      const { body } = response;
+      const checked = body.pipe(soundAnswer());
+      body.once('error', (error) => checked.destroy(error));
+      response.body = checked;
+      return result;
+    },
+    // Below the SDK's own, which parses.
+    { name: 'soundAnswer', step: 'deserialize', priority: 'low' },
+  );
+}
+
+const DOCTYPE = '<!DOCTYPE';
+
+function soundAnswer(): Transform {
+  let bytes = 0;
+  let tail = '';
+  return new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      bytes += chunk.length;
+      tail += chunk.toString('latin1');
+      if (bytes > MAX_ANSWER_BYTES) {
+        done(new Error(`an answer is longer than ${MAX_ANSWER_BYTES} bytes`));
+      } else if (tail.includes(DOCTYPE)) {
+        done(new Error('an answer has a document type, as no S3 store sends'));
+      } else {
+        tail = tail.slice(1 - DOCTYPE.length);
+        done(undefined, chunk);
+      }
+    },
+  });
 }
 
 function sdkIdentity({ accessKey, secret, sessionToken }: Credentials) {

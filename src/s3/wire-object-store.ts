@@ -2,6 +2,7 @@
  * An {@link ObjectStore} over the wire client: what each S3 call sends, and what its answers mean.
  */
 import { hash } from 'node:crypto';
+import { withoutSecrets } from '../errors.ts';
 import type { ObjectKey } from '../object-key.ts';
 import { WireClient } from '../wire/client.ts';
 import {
@@ -74,9 +75,9 @@ export interface WireObjectStoreOptions {
 
 /** Most bytes of an error or another short answer that are read. */
 const MAX_DOCUMENT_BYTES = 64 * 1024;
-/** Stands for a secret in what is told. */
-const SECRET_SHOWN = '***';
 const CREATE_ONLY: Header = ['if-none-match', '*'];
+// oxlint-disable-next-line no-control-regex
+const CONTROL = /[\x00-\x1f\x7f]/;
 const MD5_HEX = /^[0-9a-fA-F]{32}$/;
 const MD5_OF_PARTS = /^[0-9a-fA-F]{32}-([0-9]{1,5})$/;
 const DIGEST_HEADERS = {
@@ -391,7 +392,7 @@ export class WireObjectStore implements ObjectStore {
     return {
       status: head.status,
       headers: head.headers,
-      text: answer.body.toString('utf8'),
+      text: this.#withoutSecrets(answer.body.toString('utf8')),
       whole,
     };
   }
@@ -404,19 +405,25 @@ export class WireObjectStore implements ObjectStore {
     return `${this.#root}/${encodePath(key)}`;
   }
 
+  #refusal({ head, body }: Answer, mayHaveLanded: boolean): StoreError {
+    return refusal(head, body.toString('utf8'), {
+      mayHaveLanded,
+      hide: (text) => this.#withoutSecrets(text),
+    });
+  }
+
+  /** What a store says may be shown and logged: one that repeats the credentials must not get them there. */
+  #withoutSecrets(text: string): string {
+    const { secret, sessionToken } = this.#credentials;
+    return withoutSecrets(text, sessionToken === undefined ? [secret] : [secret, sessionToken]);
+  }
+
   /** Signs with those of now from here on. */
   #takeCredentials(): Credentials {
     const current = this.#keyring?.current ?? this.#credentials;
     if (current !== this.#credentials) this.#client.useCredentials(current);
     this.#credentials = current;
     return current;
-  }
-
-  /** The text of an answer, without secrets of this side that its server has put into it. */
-  #textOf({ body }: Answer): string {
-    const { secret, sessionToken } = this.#credentials;
-    const text = body.toString('utf8').replaceAll(secret, SECRET_SHOWN);
-    return sessionToken === undefined ? text : text.replaceAll(sessionToken, SECRET_SHOWN);
   }
 
   /**
@@ -445,10 +452,10 @@ export class WireObjectStore implements ObjectStore {
             // S3 sends the status before it puts parts together, and gateways before they have asked: what went
             // wrong then comes in the body. Only the content of an object may look like that.
             const isError = request.method !== 'GET' && isErrorAnswer(answer);
-            if (isError) throw refusal(answer.head, this.#textOf(answer), true);
+            if (isError) throw this.#refusal(answer, true);
             return answer;
           }
-          const refused = refusal(answer.head, this.#textOf(answer), false);
+          const refused = this.#refusal(answer, false);
           if (this.#keyring === undefined || !mayBeOutdated(refused)) throw refused;
           if (turn === 'repeated') throw untilRenewed(refused);
           return this.#repeat(request, refused, credentials);
@@ -638,6 +645,8 @@ function putResult(
 ): PutResult {
   if (etag === undefined || etag === '') throw notS3(head, 'no-etag', 'the answer has no ETag');
   const bare = unquoted(etag);
+  // One from a document may hold anything, and is sent back as a condition.
+  if (CONTROL.test(bare)) throw notS3(head, 'no-etag', 'the answer has an ETag that is none');
   return { etag: bare, etagMayBeMd5: etagMayBeMd5(headers, bare) };
 }
 
@@ -677,15 +686,20 @@ function ofUpload(error: unknown): unknown {
 }
 
 /** What an answer with an error means. */
-function refusal(head: ResponseHead, xml: string, mayHaveLanded: boolean): StoreError {
+function refusal(
+  head: ResponseHead,
+  xml: string,
+  { mayHaveLanded, hide }: { mayHaveLanded: boolean; hide: (text: string) => string },
+): StoreError {
   const isS3Error = isErrorDocument(xml);
-  const code = (isS3Error ? elementText(xml, 'Code') : undefined) ?? `HTTP ${head.status}`;
+  const code = hide((isS3Error ? elementText(xml, 'Code') : undefined) ?? `HTTP ${head.status}`);
   const text = isS3Error ? elementText(xml, 'Message') : undefined;
   // The answer to HEAD has no body: its type alone tells a web page.
-  const region = head.headers.get('x-amz-bucket-region') ?? elementText(xml, 'Region');
-  const location = isRedirect(head) ? head.headers.get('location') : undefined;
+  const region = regionName(head.headers.get('x-amz-bucket-region') ?? elementText(xml, 'Region'));
+  const told = isRedirect(head) ? head.headers.get('location') : undefined;
+  const location = told === undefined ? undefined : hide(told);
   const what = text === undefined || text === '' ? `status ${head.status}` : text;
-  const message = isRedirect(head) ? `${what}${whereTo(region, location)}` : what;
+  const message = hide(isRedirect(head) ? `${what}${whereTo(region, location)}` : what);
   const about = sideRefusal({ code, status: head.status, message });
   const kind =
     about === 'full' || about === 'expired'
@@ -703,6 +717,11 @@ function refusal(head: ResponseHead, xml: string, mayHaveLanded: boolean): Store
     location,
     about: elementText(xml, 'Header') ?? elementText(xml, 'ArgumentName'),
   });
+}
+
+/** What a store tells goes into what is signed and sent to it: nothing that could end a header there. */
+function regionName(told: string | undefined): string | undefined {
+  return told !== undefined && /^[A-Za-z0-9-]{1,64}$/.test(told) ? told : undefined;
 }
 
 /** Whoever renews credentials may be late: what has expired is tried again. Other refusals stay as they are. */

@@ -24,12 +24,21 @@ export function elementText(xml: string, name: string): string | undefined {
   );
 }
 
-/** What is inside each element of this name, none of which holds another of it, as XML. */
+/**
+ * What is inside each element of this name, none of which holds another of it, as XML. One that does not end is left
+ * out with all after it. In one pass: a hostile store may send two megabytes of opening tags.
+ */
 export function innerXml(xml: string, name: string): string[] {
-  return Array.from(
-    xml.matchAll(new RegExp(`<${name}>([\\s\\S]*?)</${name}>`, 'g')),
-    ([, inner = '']) => inner,
-  );
+  const [opening, closing] = [`<${name}>`, `</${name}>`];
+  const found: string[] = [];
+  for (let start = xml.indexOf(opening); start >= 0; ) {
+    const from = start + opening.length;
+    const to = xml.indexOf(closing, from);
+    if (to < 0) break;
+    found.push(xml.slice(from, to));
+    start = xml.indexOf(opening, to + closing.length);
+  }
+  return found;
 }
 
 /** Whether the document is an S3 error, also one that came with status 200. */

@@ -93,6 +93,8 @@ export class Signer {
     const sorted: Header[] = [['host', host]];
     let lines = `host: ${host}\r\n`;
     const add = (header: Header): void => {
+      // Whoever makes headers must not let this happen; if it does, nothing is sent.
+      if (LINE_END.test(header[1])) throw new Error(`the header ${header[0]} is not one line`);
       insertByName(sorted, header);
       lines += `${header[0]}: ${header[1]}\r\n`;
     };
@@ -149,6 +151,8 @@ export function byName(a: Header, b: Header): number {
   return a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : 0;
 }
 
+// oxlint-disable-next-line no-control-regex
+const LINE_END = /[\r\n\0]/;
 const OUTER_BLANK = /^[ \t]|[ \t]$/;
 const OUTER_BLANKS = /^[ \t]+|[ \t]+$/g;
 

@@ -14,7 +14,7 @@ channel.unref();
 function fail() {
   if (kind === 'memory')
     for (const taken = []; ; ) taken.push(Array.from({ length: 10_000 }, () => taken.length));
-  const error = new Error('planted: \x1b[31mno such thing');
+  const error = new Error(`planted: ${process.env.PLANTED_MESSAGE ?? '\x1b[31mno such thing'}`);
   if (kind === 'rejection') void Promise.reject(error);
   else throw error;
 }

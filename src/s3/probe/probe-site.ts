@@ -17,7 +17,7 @@ import {
   StoreError,
   type StoreRequest,
 } from '../object-store.ts';
-import { elementText, escapeText, isErrorDocument } from '../xml.ts';
+import { elementText, escapeText, innerXml, isErrorDocument } from '../xml.ts';
 import type { Unknown } from './capabilities.ts';
 
 /** Requests under way: enough to be quick over a slow line, few enough for any store. */
@@ -213,7 +213,7 @@ export class ProbeSite {
   async #listedKeys(): Promise<ObjectKey[]> {
     const answer = await this.#listing([['list-type', '2']]);
     const encoded = /<EncodingType>url<\/EncodingType>/.test(answer);
-    return elementsOf(answer, 'Contents').map((xml) => {
+    return innerXml(answer, 'Contents').map((xml) => {
       const key = elementText(xml, 'Key') ?? '';
       return encoded ? percentDecode(key) : keyFromText(key);
     });
@@ -222,7 +222,7 @@ export class ProbeSite {
   async #listedUploads(): Promise<ProbeUpload[]> {
     const answer = await this.#listing([['uploads', '']]);
     const encoded = /<EncodingType>url<\/EncodingType>/.test(answer);
-    return elementsOf(answer, 'Upload').map((xml) => {
+    return innerXml(answer, 'Upload').map((xml) => {
       const key = elementText(xml, 'Key') ?? '';
       const uploadId = elementText(xml, 'UploadId') ?? '';
       return { key: encoded ? percentDecode(key) : keyFromText(key), uploadId };
@@ -340,13 +340,6 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   ConditionalRequestConflict: 409,
   NotImplemented: 501,
 };
-
-/** The inner XML of the elements of this name. */
-function elementsOf(xml: string, name: string): string[] {
-  return [...xml.matchAll(new RegExp(`<${name}>(.*?)</${name}>`, 'gs'))].map(
-    ([, inner]) => inner ?? '',
-  );
-}
 
 export function isDone({ status }: StoreAnswer): boolean {
   return status >= 200 && status < 300;
