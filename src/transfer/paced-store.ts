@@ -31,8 +31,8 @@ import type { SideLoad } from './side-load.ts';
 /** Up to this length the time an answer takes is the store's, and not that of the bytes. */
 const SMALL_BYTES = 256 * 1024;
 
-/** What an answer says about the store: that it is at work, or nothing of that. */
-type Says = 'at-work' | 'nothing';
+/** What an answer says about the store: that it is at work, also how fast it answers, or nothing. */
+type Says = 'at-work' | 'at-work-and-how-fast' | 'nothing';
 
 export class PacedStore implements ObjectStore {
   readonly name: string;
@@ -81,11 +81,8 @@ export class PacedStore implements ObjectStore {
   }
 
   putNew(key: ObjectKey, options: PutOptions): Promise<PutResult> {
-    return this.#exchange(key, 'at-work', async (begunAt) => {
-      const result = await this.#store.putNew(key, options);
-      if (options.body.length <= SMALL_BYTES) this.#load.measured(this.#load.now - begunAt);
-      return result;
-    });
+    const says = options.body.length <= SMALL_BYTES ? 'at-work-and-how-fast' : 'at-work';
+    return this.#exchange(key, says, () => this.#store.putNew(key, options));
   }
 
   createMultipartUpload(
@@ -145,13 +142,13 @@ export class PacedStore implements ObjectStore {
     const begunAt = load.begin();
     return exchange(begunAt).then(
       (result) => {
-        if (says === 'at-work') load.succeeded();
-        else load.ended();
+        if (says === 'nothing') load.ended();
+        else load.succeeded(says === 'at-work' ? undefined : begunAt);
         return result;
       },
       (error: unknown) => {
         if (error instanceof StoreError && isStoreTrouble(error)) load.failed(key, error, begunAt);
-        else if (says === 'at-work' && isAnswer(error)) load.succeeded();
+        else if (says !== 'nothing' && isAnswer(error)) load.succeeded();
         else load.ended();
         throw error;
       },

@@ -43,7 +43,7 @@ export interface SideState {
 interface Troubled {
   /** How many successes of others there had been when it began to fail. */
   readonly since: number;
-  /** How often the store had been down by then. */
+  /** How often the store had been gone by then. */
   outages: number;
   /** When it has failed last. */
   lastAt: number;
@@ -63,7 +63,9 @@ const SEEN_ENOUGH = 50;
 
 /** The pace after a refusal, as a share of what the store was seen to take. */
 const PACE_DECREASE = 0.95;
+/** Between two decreases there is so much time, or so many answers. */
 const DECREASE_EVERY_SECONDS = 1;
+const ENOUGH_ANSWERS = 30;
 /** A store that refuses more than this share takes far less than the pace, and what it was seen to take is the peak. */
 const FAR_TOO_MUCH = 0.1;
 /** But no less than this share of the pace: where every second request comes too early, all are just a little too fast. */
@@ -75,7 +77,7 @@ const UNPACED_MS = 30_000;
 const PLATEAU_SECONDS = 4;
 const PLATEAU_REQUESTS = 100;
 /** After twice that nothing is left of the peak but that it is too low: the pace grows by this factor a second. */
-const GROWTH_A_SECOND = 1.25;
+const GROWTH_A_SECOND = 1.15;
 /** The same before the first refusal of a paced request: what was taken in the first moments tells little. */
 const FIRST_GROWTH_A_SECOND = 1.6;
 /** Least requests a second of one thread: less would look like a standstill. */
@@ -146,7 +148,9 @@ export class SideLoad {
   /** Keys of objects under way, an exchange of which has failed. */
   readonly #troubled = new Map<ObjectKey, Troubled>();
   #successes = 0;
-  /** How often the store was down, and is there again. */
+  /** Not even the bucket answers. */
+  #isGone = false;
+  /** How often it was gone, and is there again. */
   #outages = 0;
   #recent = { taken: 0, refused: 0 };
   #recentAt: number;
@@ -204,13 +208,19 @@ export class SideLoad {
     return this.#options.now();
   }
 
-  /** An answer has come that shows a store at work, be it a refusal of the request itself. */
-  succeeded(): void {
+  /**
+   * An answer has come that shows a store at work, be it a refusal of the request itself.
+   *
+   * @param begunAt - of a small request: it tells how fast the store answers
+   */
+  succeeded(begunAt?: number): void {
+    const now = this.#options.now();
+    if (begunAt !== undefined) this.measured(now - begunAt);
     this.#underWay--;
     this.#successes++;
     this.#recent.taken++;
     this.#paced.taken++;
-    this.#countTaken();
+    this.#countTaken(now);
     if (this.#downSince !== undefined) this.#isUp();
   }
 
@@ -308,7 +318,7 @@ export class SideLoad {
       });
   }
 
-  /** Whether the store was down since it began to fail: what it has spent on that does not count. */
+  /** Whether the store was gone since it began to fail: what it has spent on that does not count. */
   #hasLivedThroughOutage(key: ObjectKey): boolean {
     const troubled = this.#troubled.get(key);
     if (troubled === undefined || troubled.outages === this.#outages) return false;
@@ -369,6 +379,7 @@ export class SideLoad {
       )
       .then((isThere) => {
         this.#asking = undefined;
+        if (!isThere && this.#downSince !== undefined) this.#isGone = true;
         return isThere;
       });
     return this.#asking;
@@ -376,7 +387,8 @@ export class SideLoad {
 
   #isUp(): void {
     const now = this.#options.now();
-    if (this.isDown) this.#outages++;
+    if (this.#isGone) this.#outages++;
+    this.#isGone = false;
     // What it took while it was down says nothing of what it takes now.
     if (this.#peak !== undefined && this.#downMs > A_SECOND * SLICE_MS) this.#endPace(now);
     this.#downSince = undefined;
@@ -398,9 +410,9 @@ export class SideLoad {
       return;
     }
     const seconds = (now - this.#paceSince) / 1_000;
-    // How the store fares with the pace it has is seen only after a while.
-    if (seconds < DECREASE_EVERY_SECONDS) return;
     const { taken, refused } = this.#paced;
+    // How the store fares with the pace it has is seen only after a while.
+    if (seconds < DECREASE_EVERY_SECONDS && taken + refused < ENOUGH_ANSWERS) return;
     const isFarTooMuch = refused > FAR_TOO_MUCH * (taken + refused);
     this.#inARow = isFarTooMuch ? this.#inARow + 1 : 0;
     if (this.#inARow > MOST_IN_A_ROW) this.#endPace(now + UNPACED_MS);
@@ -509,8 +521,7 @@ export class SideLoad {
     this.#recent = { taken: this.#recent.taken / 2, refused: this.#recent.refused / 2 };
   }
 
-  #countTaken(): void {
-    const now = this.#options.now();
+  #countTaken(now: number): void {
     this.#advanceSlices(now);
     const at = this.#slice % SLICES;
     this.#taken[at] = (this.#taken[at] as number) + 1;

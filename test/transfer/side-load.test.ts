@@ -114,7 +114,7 @@ function sum(list: readonly number[], from: number, to: number): number {
 describe('a store that allows so many requests a second', () => {
   it('is used to 90 % of them or more once that has settled, and has to refuse less than 2 %', async () => {
     const limits = fc.record({
-      rate: fc.integer({ min: 20, max: 400 }),
+      rate: fc.integer({ min: 50, max: 400 }),
       burst: fc.constantFrom(0.05, 0.2, 1),
       latencyMs: fc.constantFrom(2, 20, 60),
     });
@@ -302,16 +302,36 @@ describe('a store in trouble', () => {
     load.close();
   });
 
-  it('that was down since a key began to fail is to blame for all that it has spent, once for each outage', async () => {
+  it('that was gone since a key began to fail is to blame for all that it has spent, once for each time', async () => {
     const load = sideLoad();
     const failed = { key: KEY, error: refused, attempts: 8 };
     for (let outage = 0; outage < 2; outage++) {
-      troubled(load, refused, KEY);
+      const otherKey = keyFromText(`in outage ${outage}`);
+      troubled(load, refused, KEY, otherKey);
       await vi.advanceTimersByTimeAsync(5_000);
+      const other = load.outlast({ ...failed, key: otherKey }, isGone);
+      await vi.advanceTimersByTimeAsync(1_000);
       answers(load, 10, 1);
+      await vi.advanceTimersByTimeAsync(5_000);
+      expect(await other).toBe(true);
       troubled(load, refused, KEY);
       expect(await load.outlast(failed, answersBucket)).toBe(true);
       expect(await load.outlast(failed, answersBucket)).toBe(false);
+    }
+    load.close();
+  });
+
+  it('that answers is not to blame for keys that go on failing when all others are through', async () => {
+    const load = sideLoad();
+    troubled(load, refused, KEY, OTHER_KEY);
+    answers(load, 10, 1);
+    for (const error of [refused, gone]) {
+      troubled(load, error, KEY, OTHER_KEY);
+      await vi.advanceTimersByTimeAsync(10_000);
+      for (const key of [KEY, OTHER_KEY, KEY]) {
+        expect(await load.outlast({ key, error, attempts: 8 }, answersBucket)).toBe(false);
+        troubled(load, error, key);
+      }
     }
     load.close();
   });
