@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parseUploadLine } from '../../src/record/upload-lines.ts';
 import { type Migration, prepareMigration } from '../cli/migration.ts';
-import { runProgram } from '../support/run-s3migrate.ts';
 
 async function givenBegunRun(): Promise<Migration> {
   const migration = await prepareMigration();

@@ -78,8 +78,16 @@ test.each(STATUSES)('a listing that is redirected with %i ends', async (status) 
     ),
   }));
   const { exitCode, stderr } = await runProgram([
-    ...['list', '--url', source.server.url, '--bucket', source.bucketName],
-    ...['--key', source.accessKey, '--secret', source.secret, migration.path('made')],
+    'list',
+    '--url',
+    source.server.url,
+    '--bucket',
+    source.bucketName,
+    '--key',
+    source.accessKey,
+    '--secret',
+    source.secret,
+    migration.path('made'),
   ]);
   expect(stderr).toMatch(/cannot be listed/);
   expect(exitCode).toBe(3);

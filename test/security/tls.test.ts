@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { type Flags, prepareMigration } from '../cli/migration.ts';
+import { argumentsOf, type Flags, prepareMigration } from '../cli/migration.ts';
 import { runProgram } from '../support/run-s3migrate.ts';
 import { listen } from '../wire/scripted-server.ts';
 
@@ -94,8 +94,16 @@ async function run(
     command === 'migrate'
       ? await migration.run({ 'src-url': url, ...renamed(flags, 'src-') })
       : await runProgram([
-          ...['list', '--url', url, '--bucket', 'photos', '--key', 'user', '--secret', 'a-s3cret'],
-          ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)]),
+          'list',
+          '--url',
+          url,
+          '--bucket',
+          'photos',
+          '--key',
+          'user',
+          '--secret',
+          'a-s3cret',
+          ...argumentsOf(flags),
           migration.path('made'),
         ]);
   return { ...ended, asked };
