@@ -160,7 +160,12 @@ function jsonOf(asked: readonly Asked[], reports: readonly Report[]): string {
   const json = isOneBucket(asked)
     ? reports[0]?.json
     : Object.fromEntries(asked.map(({ address }, i) => [address.side, reports[i]?.json]));
-  return `${JSON.stringify(json)}\n`;
+  // In ASCII: what a store has said may hold what a terminal would not show as it is.
+  return `${JSON.stringify(json).replace(/[\x7f-\uffff]/g, escapedUnit)}\n`;
+}
+
+function escapedUnit(unit: string): string {
+  return `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
 function tablesOf(asked: readonly Asked[], reports: readonly Report[]): string {

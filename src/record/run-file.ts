@@ -111,9 +111,9 @@ export function fields(value: unknown): Record<string, unknown> {
   return value as Record<string, unknown>;
 }
 
-/** @throws Error when it is no integer ≥ 0 */
+/** @throws Error when it is no integer ≥ 0, or one that cannot be counted with */
 export function whole(value: unknown): number {
-  if (!Number.isInteger(value) || (value as number) < 0) throw new Error('a number is missing');
+  if (!Number.isSafeInteger(value) || (value as number) < 0) throw new Error('a number is missing');
   return value as number;
 }
 

@@ -103,10 +103,11 @@ const MAX_PARTS = 10_000;
 function planFromJson(json: Record<string, unknown>): UploadPlan {
   const { parts, proof } = json;
   if (!Array.isArray(parts)) throw new Error('the parts are missing');
-  const partLengths = parts.flatMap(([count, length]: [unknown, unknown]) => {
-    if (whole(count) > MAX_PARTS) throw new Error('too many parts');
-    return Array.from({ length: whole(count) }, () => whole(length));
-  });
+  const partLengths: number[] = [];
+  for (const [count, length] of parts as [unknown, unknown][]) {
+    if (partLengths.length + whole(count) > MAX_PARTS) throw new Error('too many parts');
+    for (let left = whole(count); left > 0; left--) partLengths.push(whole(length));
+  }
   if (proof !== 'crc32' && proof !== 'md5' && proof !== 'etag' && proof !== 'none') {
     throw new Error('its proof is none this program knows');
   }

@@ -68,6 +68,7 @@ async function claim(folder: string, identity: RunIdentity, lists: VerifyLists):
     for (const side of SIDES) await refuseStrayLists(lists.of(side));
     await replaceFile(path, `${JSON.stringify({ format: FORMAT, identity }, undefined, 2)}\n`);
   }
+  await refuseUnlessDirectory(join(folder, 'lists'));
   await makePrivateDirectory(join(folder, 'lists'));
   await syncDirectory(folder);
 }
