@@ -63,7 +63,7 @@ function problemOf(
   if (finding.kind === 'unknown') {
     return {
       message: `it could not be found out whether the destination honours If-None-Match on ${operation}: ${displayText(finding.reason)}`,
-      hint: 'Where the reason passes, give the same command again. Else let this user write and delete below --probe-prefix, or give a prefix where it may.',
+      hint: 'Let this user write and delete below --probe-prefix, or give a prefix where it may. Where the reason passes, give the same command again.',
     };
   }
   return {
