@@ -41,6 +41,8 @@ export interface CopyPoolOptions {
   readonly policy: CopyPolicy;
   readonly uploads: UploadJournal;
   readonly retry: RetryPolicy;
+  /** Whether objects wait elsewhere that have not been given to this pool yet. */
+  readonly othersWait?: () => boolean;
   /** See {@link CopyContext.warn}. */
   readonly warn: (message: string) => void;
   readonly now: () => number;
@@ -78,6 +80,7 @@ export class CopyPool {
         most: threads,
         maxOutageMs: options.maxOutageMs,
         now: this.#clock.now,
+        othersWait: () => this.#waiting > 0 || options.othersWait?.() === true,
         onChange: () => this.#share(),
       });
     this.#loads = { source: loadOf('source'), destination: loadOf('destination') };

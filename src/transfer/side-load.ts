@@ -25,6 +25,8 @@ export interface SideLoadOptions {
   readonly maxOutageMs: number;
   /** Monotonic, ms; without the time that this thread itself stood still. */
   readonly now: () => number;
+  /** Whether objects wait for a place: where none do, those under way may be the only ones that are refused. */
+  readonly othersWait: () => boolean;
   /** Called when {@link SideLoad.places} may have changed. */
   readonly onChange: () => void;
 }
@@ -331,8 +333,9 @@ export class SideLoad {
     return this.#successes > (this.#troubled.get(key)?.since ?? this.#successes);
   }
 
-  /** Whether several objects fail, and none has succeeded since. */
+  /** Whether several objects fail, none has succeeded since, and more are to come. */
   get #refusesOthers(): boolean {
+    if (!this.#options.othersWait()) return false;
     const failing = [...this.#troubled.values()].filter(({ since }) => since === this.#successes);
     return failing.length > 1;
   }

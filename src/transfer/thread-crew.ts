@@ -89,6 +89,7 @@ export class ThreadCrew implements Crew {
   readonly #queue: Queued[] = [];
   readonly #left = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
   readonly #clock: TickingClock;
+  readonly #shownWaiting = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   #waiting = 0;
   #stopping = false;
 
@@ -157,6 +158,7 @@ export class ThreadCrew implements Crew {
       if (queued.next === queued.indices.length) this.#queue.shift();
       member.copy({ page: queued.page, indices, unfinished: indices.length });
     }
+    Atomics.store(this.#shownWaiting, 0, this.#waiting);
     this.#countWorking();
   }
 
@@ -197,6 +199,7 @@ export class ThreadCrew implements Crew {
       memoryBytes: Math.floor(memoryBytes / cores),
       partWindow: threads,
       pulse: newPulse(),
+      waiting: this.#shownWaiting.buffer,
       left: this.#left,
     };
     const member = new Member(options, this.#clock.now(), {

@@ -34,6 +34,8 @@ export interface WorkerOptions {
   readonly partWindow: number;
   /** This worker's, for {@link beat}. */
   readonly pulse: SharedArrayBuffer;
+  /** Of one Int32: how many objects wait for a worker. */
+  readonly waiting: SharedArrayBuffer;
   /** Of one Int32: how many workers have reset their connections. */
   readonly left: SharedArrayBuffer;
 }

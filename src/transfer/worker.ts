@@ -47,6 +47,7 @@ class TransferWorker {
   readonly #counters = newCounters();
   readonly #ending = new AbortController();
   readonly #pool: CopyPool;
+  readonly #waiting: Int32Array;
   readonly #uploads: RemoteJournal;
   #told: AddedCounts = countsOf(this.#counters);
   /** Undefined when it was told last that both stores take all they are asked for. */
@@ -61,6 +62,7 @@ class TransferWorker {
 
   constructor(options: WorkerOptions, port: MessagePort) {
     this.#options = options;
+    this.#waiting = new Int32Array(options.waiting);
     this.#tell = (message) => port.postMessage(message);
     this.#onClosed = () => port.close();
     this.#source = new WireObjectStore(options.source, this.#keyringOf('source'));
@@ -82,6 +84,7 @@ class TransferWorker {
         partBytes: options.partBytes,
         policy: options.policy,
         uploads: this.#uploads,
+        othersWait: () => Atomics.load(this.#waiting, 0) > 0,
         warn: (text) => this.#tell({ kind: 'warning', message: text }),
         retry: retryPolicy(this.#ending.signal),
         now: Date.now,

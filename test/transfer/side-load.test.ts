@@ -31,6 +31,7 @@ function sideLoad(changes: Partial<SideLoadOptions> = {}): SideLoad {
     least: 1,
     most: 64,
     maxOutageMs: 3_600_000,
+    othersWait: () => true,
     now,
     onChange: () => {},
     ...changes,
@@ -333,6 +334,16 @@ describe('a store in trouble', () => {
         troubled(load, error, key);
       }
     }
+    load.close();
+  });
+
+  it('that answers is not to blame for the last few objects, which alone are refused', async () => {
+    const load = sideLoad({ othersWait: () => false });
+    troubled(load, refused, KEY, OTHER_KEY);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(await load.outlast({ key: KEY, error: refused, attempts: 8 }, answersBucket)).toBe(
+      false,
+    );
     load.close();
   });
 });
