@@ -74,6 +74,7 @@ describe('after a run without a violation', () => {
     ],
   ])('%s is found', async (_, message, harm) => {
     await givenRun();
+    world.migration.uploadsMayBeLeft = 'it is the test that begins one';
     harm(world.migration.destination);
     await expect(comparison()).rejects.toThrow(message);
   });
