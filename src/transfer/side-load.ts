@@ -92,6 +92,8 @@ const BURST_SECONDS = 0.01;
 const PACED_SECONDS = 0.25;
 
 const LEVEL_DECREASE = 0.7;
+/** Refusals that no pace helps against lower the level to this share of the most: some objects may be refused for ever. */
+const UNPACED_SHARE = 1 / 4;
 const LEVEL_DECREASE_EVERY_MS = 1_000;
 /** Seconds in which the level grows from nothing to the most. */
 const LEVEL_GROWTH_SECONDS = 30;
@@ -258,12 +260,12 @@ export class SideLoad {
         this.#peak === undefined &&
         (now < this.#unpacedUntil || this.#takenPerSecond(now) === 0)
       ) {
-        this.#lowerLevel(now, underWay, LEVEL_DECREASE);
+        this.#lowerLevel(now, underWay, this.#options.most * UNPACED_SHARE);
       } else if (this.#peak === undefined || begunAt >= this.#paceSince) {
         this.#slowDown(now);
       }
     } else if (isTooLate(error)) {
-      this.#lowerLevel(now, underWay, LEVEL_DECREASE);
+      this.#lowerLevel(now, underWay);
     }
   }
 
@@ -448,11 +450,11 @@ export class SideLoad {
     this.#options.onChange();
   }
 
-  #lowerLevel(now: number, underWay: number, factor: number): void {
+  #lowerLevel(now: number, underWay: number, floor: number = this.#options.least): void {
     if (now - this.#levelFellAt < LEVEL_DECREASE_EVERY_MS) return;
     this.#levelFellAt = now;
-    const { least } = this.#options;
-    this.#level = Math.max(least, Math.min(this.#level, underWay) * factor);
+    const lower = Math.min(this.#level, underWay) * LEVEL_DECREASE;
+    this.#level = Math.max(this.#options.least, Math.min(this.#level, floor), lower);
     this.#keepTicking();
     this.#options.onChange();
   }
@@ -514,7 +516,7 @@ export class SideLoad {
     this.#latencyMs = latencyMs;
     this.#baseMs = Math.min(this.#baseMs * BASE_DRIFT, latencyMs);
     if (latencyMs > LATE_FACTOR * this.#baseMs + LATE_MS) {
-      this.#lowerLevel(now, this.#level, LEVEL_DECREASE);
+      this.#lowerLevel(now, this.#level);
     }
   }
 
