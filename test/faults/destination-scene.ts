@@ -186,6 +186,7 @@ async function run(
   { flags = {}, given, run: runWith, uploadsLeft = 0 }: SceneOptions,
 ): Promise<SceneEnd> {
   const migration = await prepareMigration();
+  if (uploadsLeft > 0) migration.uploadsMayBeLeft = 'nothing could end them';
   const { source, destination } = migration;
   const titles = variants.map(titleOf);
   expect(new Set(titles).size).toBe(variants.length);

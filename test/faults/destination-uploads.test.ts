@@ -286,7 +286,8 @@ for (const cores of [1, 2]) {
           abort(spot).status(403, { code: 'AccessDenied' });
         },
         failed('AccessDenied', 403, 1),
-        { AbortMultipartUpload: 1 },
+        // Once more at the end of the run.
+        { AbortMultipartUpload: 2 },
       ],
     ]),
     { flags, uploadsLeft: 2 },
