@@ -19,7 +19,7 @@ import {
   type Variant,
 } from './destination-scene.ts';
 
-const LIMIT_MS = 180_000;
+const LIMIT_MS = 400_000;
 const ATTEMPTS = 8;
 
 const create = ({ script, key }: Spot): FaultRule => script.on('CreateMultipartUpload', key);
