@@ -196,7 +196,9 @@ describe('what is not copied', () => {
     const { exitCode, stderr } = await migration.run();
 
     expect(exitCode).toBe(0);
-    expect(stderr).toMatch(/^ {2}retries {3}6$/m);
+    // One for each; but what was stored before its answer was lost is found there, and only sent again where the
+    // connection was a kept one, which may have been closed before.
+    expect(stderr).toMatch(/^ {2}retries {3}[56]$/m);
     expect(destination.contents()).toEqual(source.contents());
     expect((await migration.migrateLog()).at(-1)).toMatch(/,copied,.*,found after a lost answer$/);
   });
