@@ -56,6 +56,27 @@ export interface PlanPage {
 /** Where in an exchange a transfer failed. */
 export type Side = 'source' | 'destination';
 
+export const SIDES: readonly Side[] = ['source', 'destination'];
+
+/** A store that does not answer: for how long it has not, and what came instead of an answer last. */
+export interface Outage {
+  readonly forMs: number;
+  readonly why: string;
+}
+
+/** What one store is asked for at present. */
+export interface SideState {
+  /** Exchanges that may be under way; of at most `most`. */
+  readonly places: number;
+  readonly most: number;
+  /** Exchanges that may begin a second; undefined when that is not limited. */
+  readonly perSecond: number | undefined;
+  /** Once nothing was to be had of the store for more than a moment. */
+  readonly down: Outage | undefined;
+}
+
+export type LoadState = Readonly<Record<Side, SideState>>;
+
 export interface TransferFailure {
   /** A stable word in the store's or this tool's vocabulary: `AccessDenied`, `source-truncated`, `timeout`. */
   readonly code: string;

@@ -8,7 +8,7 @@
 import { constants } from 'node:fs';
 import { lstat, open, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { Side } from '../domain.ts';
+import { SIDES, type Side } from '../domain.ts';
 import { MigrateError, messageOf } from '../errors.ts';
 import {
   cannotOpen,
@@ -28,7 +28,6 @@ import { refuseOtherRun } from './same-run.ts';
 const ORIGIN_FILE = 'verify.lists.json';
 /** A program refuses a file of another format. */
 const FORMAT = 1;
-const SIDES: readonly Side[] = ['source', 'destination'];
 
 export interface VerifyListsOptions {
   /** The log folder. Made when it is not there. */

@@ -1,16 +1,10 @@
 /**
  * What the progress line says of a store that is asked for less than it could be, or that does not answer.
  */
-import type { Side } from '../domain.ts';
+import type { Side, SideState } from '../domain.ts';
 import { formatDuration } from './quantities.ts';
 
-export interface ShownLoad {
-  /** Exchanges that may be under way; of at most `most`. */
-  readonly places: number;
-  readonly most: number;
-  /** Exchanges that may begin a second; undefined when that is not limited. */
-  readonly perSecond: number | undefined;
-  readonly down: { readonly forMs: number; readonly why: string } | undefined;
+export interface ShownLoad extends SideState {
   /** How long the run waits for a store that is down. */
   readonly maxOutageMs: number;
 }

@@ -1,14 +1,8 @@
 /**
  * Tells when a store stops answering, and when it answers again: once each, whatever the progress line shows.
  */
-import type { Side } from '../domain.ts';
+import type { Outage, Side } from '../domain.ts';
 import { formatDuration } from './quantities.ts';
-
-/** A store that is down: for how long it has been, and what it said last. */
-export interface Outage {
-  readonly forMs: number;
-  readonly why: string;
-}
 
 export class Outages {
   readonly #down = new Map<Side, Outage>();

@@ -8,7 +8,7 @@
 
 import pLimit from 'p-limit';
 import { startAwakeClock } from '../awake-clock.ts';
-import type { Counters, Outcome, Side, UploadJournal } from '../domain.ts';
+import type { Counters, LoadState, Outcome, Side, UploadJournal } from '../domain.ts';
 import type { ObjectKey } from '../object-key.ts';
 import type { ObjectStore } from '../s3/object-store.ts';
 import { ContentBuffers } from './content-buffers.ts';
@@ -20,7 +20,7 @@ import { MemoryBudget } from './memory-budget.ts';
 import { PacedStore } from './paced-store.ts';
 import { PartBuffers } from './part-buffers.ts';
 import { type RetryPolicy, RunEnding } from './retry.ts';
-import { type LoadState, SideLoad } from './side-load.ts';
+import { SideLoad } from './side-load.ts';
 
 export interface CopyPoolOptions {
   readonly source: ObjectStore;

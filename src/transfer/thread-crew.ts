@@ -7,15 +7,15 @@
  */
 import { Worker } from 'node:worker_threads';
 import { startAwakeClock, type TickingClock } from '../awake-clock.ts';
-import type { Counters, Side, UploadJournal } from '../domain.ts';
+import { type Counters, type LoadState, SIDES, type Side, type UploadJournal } from '../domain.ts';
 import { MigrateError } from '../errors.ts';
 import type { Keyring, TemporaryCredentials } from '../s3/keyring.ts';
 import type { Crew, CrewEvents } from './crew.ts';
+import { loadOfAll, undisturbed } from './load-state.ts';
 import type { OpenPage } from './open-page.ts';
 import { PartDesk } from './part-desk.ts';
 import { newPulse, PulseWatch } from './pulse.ts';
 import { answerQuestion, takeNote } from './remote-journal.ts';
-import { type LoadState, loadOfAll, undisturbed } from './side-load.ts';
 import { errorOf, failureOf } from './worker-failure.ts';
 import {
   type AddedCounts,
@@ -64,8 +64,6 @@ const STUCK_AFTER_MS = 60_000;
 const STOOD_STILL_MS = 10_000;
 /** How long to wait for a thread that is asked to end, and then is made to; it may wait for a name's lookup. */
 const CLOSING_MS = 5_000;
-
-const SIDES: readonly Side[] = ['source', 'destination'];
 
 /** Keys of a page that were handed out together. */
 interface Slice {

@@ -5,12 +5,11 @@
  * oldest also in pieces, so that the log follows closely. Little more is read than is being worked on,
  * and than is taken: a consumer that is slow, or leaves, holds everything back.
  */
-import type { Counters, Outcome, OutcomePage, PlanPage } from '../domain.ts';
+import type { Counters, LoadState, Outcome, OutcomePage, PlanPage } from '../domain.ts';
 import type { ObjectKey } from '../object-key.ts';
 import type { Crew, CrewEvents } from './crew.ts';
 import { type FailureLimits, FailureWatch } from './failure-watch.ts';
 import { OpenPage } from './open-page.ts';
-import type { LoadState } from './side-load.ts';
 
 export interface TransferOptions {
   /** Makes what copies; asked once. */

@@ -3,7 +3,7 @@
  *
  * Objects travel in slices and outcomes in batches, because a message costs as much as an object may.
  */
-import type { Outcome, Side } from '../domain.ts';
+import type { LoadState, Outcome, Side } from '../domain.ts';
 import type { ObjectKey } from '../object-key.ts';
 import type { TemporaryCredentials } from '../s3/keyring.ts';
 import { StoreError, type StoreErrorOptions } from '../s3/object-store.ts';
@@ -12,7 +12,6 @@ import type { CopiedPart, PartJob } from './copy-part.ts';
 import type { CopyPolicy } from './copy-policy.ts';
 import type { JournalAnswer, JournalNote, JournalQuestion } from './remote-journal.ts';
 import { RunEnding } from './retry.ts';
-import type { LoadState } from './side-load.ts';
 import { TransferError } from './transfer-error.ts';
 import { errorOf, type Failure, failureOf } from './worker-failure.ts';
 

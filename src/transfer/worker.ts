@@ -6,16 +6,16 @@
  */
 import { setMaxListeners } from 'node:events';
 import { isMainThread, type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import { newCounters, type Outcome, type Side } from '../domain.ts';
+import { type LoadState, newCounters, type Outcome, type Side } from '../domain.ts';
 import type { ObjectKey } from '../object-key.ts';
 import { Keyring, type TemporaryCredentials } from '../s3/keyring.ts';
 import { WireObjectStore } from '../s3/wire-object-store.ts';
 import type { CopiedPart, PartJob } from './copy-part.ts';
 import { CopyPool } from './copy-pool.ts';
+import { isUndisturbed } from './load-state.ts';
 import { beat } from './pulse.ts';
 import { RemoteJournal } from './remote-journal.ts';
 import { RunEnding, retryPolicy } from './retry.ts';
-import { isUndisturbed, type LoadState } from './side-load.ts';
 import { errorOf, failureOf } from './worker-failure.ts';
 import {
   type AddedCounts,
