@@ -6,7 +6,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import { MigrateError, messageOf } from '../errors.ts';
+import { MigrateError, messageOf, withoutSecrets } from '../errors.ts';
 import { displayText } from '../object-key.ts';
 import type { Credentials } from '../wire/signature.ts';
 import { Keyring, type TemporaryCredentials } from './keyring.ts';
@@ -29,6 +29,11 @@ export function isProvided(credentials: BucketCredentials): credentials is Crede
 
 /** What can go into a header: a line break, as pasted text has, must not get there. */
 export const CREDENTIAL_TEXT = /^[\x21-\x7e]+$/;
+
+/** What a store says may be shown and logged: one that repeats the credentials must not get them there. */
+export function withoutCredentials(text: string, { secret, sessionToken }: Credentials): string {
+  return withoutSecrets(text, sessionToken === undefined ? [secret] : [secret, sessionToken]);
+}
 
 /**
  * What an operator should look at when a store refuses the credentials, as the beginning of a sentence.

@@ -8,6 +8,7 @@ import { MigrateError, messageOf } from '../errors.ts';
 import { displayKey, displayText, keyFromText, type ObjectKey } from '../object-key.ts';
 import { type Endpoint, TIME_LIMITS, type TimeLimits } from '../wire/connection.ts';
 import type { Credentials } from '../wire/signature.ts';
+import { withoutCredentials } from './credentials.ts';
 import type { Keyring } from './keyring.ts';
 import { mayBeOutdated } from './side-refusals.ts';
 import type { Addressing } from './wire-object-store.ts';
@@ -245,11 +246,12 @@ export function percentDecode(encoded: string): ObjectKey {
   ) as ObjectKey;
 }
 
-function listingError({ bucket, credentials }: ListingOptions, cause: unknown): MigrateError {
+function listingError(options: ListingOptions, cause: unknown): MigrateError {
   if (cause instanceof MigrateError) return cause;
   const name = cause instanceof Error && cause.name !== 'Error' ? `${cause.name}: ` : '';
-  const told = displayText((name + messageOf(cause)).replaceAll(credentials.secret, '***'));
-  return new MigrateError(`bucket ${displayText(bucket)} cannot be listed: ${told}`, {
+  const signedWith = options.keyring?.current ?? options.credentials;
+  const told = displayText(withoutCredentials(name + messageOf(cause), signedWith));
+  return new MigrateError(`bucket ${displayText(options.bucket)} cannot be listed: ${told}`, {
     exitCode: 3,
     hint: 'Check that this user may list the bucket (s3:ListBucket), then give the same command again.',
     cause,

@@ -2,7 +2,6 @@
  * An {@link ObjectStore} over the wire client: what each S3 call sends, and what its answers mean.
  */
 import { hash } from 'node:crypto';
-import { withoutSecrets } from '../errors.ts';
 import type { ObjectKey } from '../object-key.ts';
 import { WireClient } from '../wire/client.ts';
 import {
@@ -18,6 +17,7 @@ import { encodePath } from '../wire/percent-encoding.ts';
 import { parseLength, type ResponseHead, type ResponseHeaders } from '../wire/response-head.ts';
 import type { Credentials, Header } from '../wire/signature.ts';
 import { WireError } from '../wire/wire-error.ts';
+import { withoutCredentials } from './credentials.ts';
 import type { Keyring } from './keyring.ts';
 import { metadataOf, propertiesOf } from './metadata.ts';
 import type {
@@ -392,7 +392,7 @@ export class WireObjectStore implements ObjectStore {
     return {
       status: head.status,
       headers: head.headers,
-      text: this.#withoutSecrets(answer.body.toString('utf8')),
+      text: withoutCredentials(answer.body.toString('utf8'), this.#credentials),
       whole,
     };
   }
@@ -408,14 +408,8 @@ export class WireObjectStore implements ObjectStore {
   #refusal({ head, body }: Answer, mayHaveLanded: boolean): StoreError {
     return refusal(head, body.toString('utf8'), {
       mayHaveLanded,
-      hide: (text) => this.#withoutSecrets(text),
+      hide: (text) => withoutCredentials(text, this.#credentials),
     });
-  }
-
-  /** What a store says may be shown and logged: one that repeats the credentials must not get them there. */
-  #withoutSecrets(text: string): string {
-    const { secret, sessionToken } = this.#credentials;
-    return withoutSecrets(text, sessionToken === undefined ? [secret] : [secret, sessionToken]);
   }
 
   /** Signs with those of now from here on. */

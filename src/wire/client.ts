@@ -174,8 +174,7 @@ export class WireClient {
     if (kept === undefined && this.#closed) {
       // What fills it would wait for ever to be asked for more.
       if (exchange.body instanceof Passage) exchange.body.breakByWriter();
-      const options = { sent: false, stale: false };
-      return Promise.reject(new WireError('aborted', 'the client was closed', options));
+      return Promise.reject(new WireError('aborted', 'the client was closed', NOT_DONE));
     }
     const connection = kept ?? this.#connect();
     return connection.exchange(exchange, this.#clock.now()).then((answer) => {

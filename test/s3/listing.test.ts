@@ -190,6 +190,15 @@ it('tries again what a busy store refuses', async () => {
   expect(keys(await listed())).toEqual(['a']);
 });
 
+it('repeats no credentials that a store has repeated', async () => {
+  const sessionToken = 'a-t0ken-of-a-while';
+  const message = `no: ${CREDENTIALS.secret} ${sessionToken}`;
+  script.on('ListObjectsV2').status(403, { code: 'AccessDenied', message });
+  const credentials = { ...CREDENTIALS, sessionToken };
+  const refused = collect(list(noPrefix, server, undefined, { credentials }));
+  await expect(refused).rejects.toThrow('AccessDenied: no: *** ***');
+});
+
 it('tells the bucket and the reason when it may not list', async () => {
   script.on('ListObjectsV2').status(403, { code: 'AccessDenied', message: 'Not \u001b[2Jyou' });
   const error = await listed().catch((thrown: unknown) => thrown);
