@@ -2,15 +2,15 @@
  * What a copy works with: shared by all objects, and kept for one.
  */
 import type { Counters, PartProof, UploadJournal } from '../domain.ts';
-import type { Checksum, ObjectHead, ObjectStore } from '../s3/object-store.ts';
+import type { Checksum, ObjectHead, ObjectStore, UploadedPart } from '../s3/object-store.ts';
 import type { Header } from '../wire/signature.ts';
 import type { ContentBuffers } from './content-buffers.ts';
-import type { CopiedPart, PartJob } from './copy-part.ts';
 import type { CopyPolicy, LossClass } from './copy-policy.ts';
-import type { FailedAttempt } from './insist.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 import type { PartBuffers } from './part-buffers.ts';
+import type { PartJob } from './part-job.ts';
 import type { RetryPolicy } from './retry.ts';
+import type { FailedAttempt } from './transfer-error.ts';
 
 export interface CopyContext {
   readonly source: ObjectStore;
@@ -34,7 +34,7 @@ export interface CopyContext {
    * Copies a part when it is its turn; bounds the parts of all objects under way. One that is `unwanted`
    * before its turn comes is not begun, and rejected with the signal's reason.
    */
-  readonly copyPart: (job: PartJob, unwanted: AbortSignal) => Promise<CopiedPart>;
+  readonly copyPart: (job: PartJob, unwanted: AbortSignal) => Promise<UploadedPart>;
   /** Parts of one object that may wait for their turn or be under way. */
   readonly partWindow: number;
   /** Told what is begun at the destination and may be left there. */

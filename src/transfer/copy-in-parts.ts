@@ -9,12 +9,11 @@
 import { hash } from 'node:crypto';
 import type { Outcome, UploadPlan } from '../domain.ts';
 import type { ObjectKey } from '../object-key.ts';
-import type { CompletedUpload, ObjectHead } from '../s3/object-store.ts';
+import type { CompletedUpload, ObjectHead, UploadedPart } from '../s3/object-store.ts';
 import { abortUpload } from './abort-upload.ts';
 import { type BegunUpload, beginUpload, warnOfNoProof } from './begin-upload.ts';
 import { belongingsOf, noteOffer } from './belongings.ts';
 import { type CopyContext, type CopyState, countDownload } from './copy-context.ts';
-import type { CopiedPart } from './copy-part.ts';
 import { multipartEtag } from './digest.ts';
 import {
   headIfThere,
@@ -194,10 +193,10 @@ function partsOf({ object, layout }: LargeSource, { partBytes }: CopyContext): P
 }
 
 /** Copies the parts that are missing; once one has failed no further is begun, and those under way are waited for. */
-async function copyParts(upload: Upload, context: CopyContext): Promise<CopiedPart[]> {
+async function copyParts(upload: Upload, context: CopyContext): Promise<UploadedPart[]> {
   const { key, number, uploadId, proof, kept } = upload;
   const { version } = upload.plan;
-  const parts: CopiedPart[] = [];
+  const parts: UploadedPart[] = [];
   const underWay = new Set<Promise<void>>();
   const failed = new AbortController();
   const copy = async (range: PartRange): Promise<void> => {
@@ -233,7 +232,7 @@ async function copyParts(upload: Upload, context: CopyContext): Promise<CopiedPa
  */
 async function complete(
   { key, object, uploadId }: Upload,
-  parts: readonly CopiedPart[],
+  parts: readonly UploadedPart[],
   context: CopyContext,
   state: CopyState,
 ): Promise<CompletedUpload | undefined> {

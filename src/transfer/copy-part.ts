@@ -4,8 +4,6 @@
  *
  * A part is collected in memory, hashed and sent. One that would take too much of it is read twice
  * instead: once to hash it, once to pass it on. So no object and no part is too large for any memory.
- * What is asked for and what comes of it are plain data, so that a part can be copied by another thread
- * than the one that has the object.
  */
 import type { PartProof } from '../domain.ts';
 import type { PartDigest, PartResult, UploadedPart } from '../s3/object-store.ts';
@@ -13,18 +11,10 @@ import { PASSAGE_BUFFER_BYTES, Passage } from '../wire/passage.ts';
 import type { CopyContext } from './copy-context.ts';
 import { base64ToHex, RunningDigest } from './digest.ts';
 import { insist } from './insist.ts';
+import type { PartJob } from './part-job.ts';
 import { algorithmOf } from './part-proof.ts';
-import { readRange, type SourceRange } from './source-range.ts';
+import { readRange } from './source-range.ts';
 import { at, wrongChecksum, wrongEtag } from './transfer-error.ts';
-
-/** A part to be copied. */
-export interface PartJob extends SourceRange {
-  readonly uploadId: string;
-  /** What the upload was begun for. */
-  readonly proof: PartProof;
-}
-
-export type CopiedPart = UploadedPart;
 
 /** What copying a part needs of all that copies share. */
 export type PartContext = Pick<
@@ -37,7 +27,7 @@ export type PartContext = Pick<
  *
  * @throws TransferError, also when the destination says that it has got something else
  */
-export function copyPart(job: PartJob, context: PartContext): Promise<CopiedPart> {
+export function copyPart(job: PartJob, context: PartContext): Promise<UploadedPart> {
   return insist(
     job.key,
     async () => {

@@ -10,15 +10,16 @@ import pLimit from 'p-limit';
 import { startAwakeClock } from '../awake-clock.ts';
 import type { Counters, LoadState, Outcome, Side, UploadJournal } from '../domain.ts';
 import type { ObjectKey } from '../object-key.ts';
-import type { ObjectStore } from '../s3/object-store.ts';
+import type { ObjectStore, UploadedPart } from '../s3/object-store.ts';
 import { ContentBuffers } from './content-buffers.ts';
 import type { CopyContext } from './copy-context.ts';
 import { copyLargeObject, copyObject, type LargeObject } from './copy-object.ts';
-import { type CopiedPart, copyPart, type PartJob } from './copy-part.ts';
+import { copyPart } from './copy-part.ts';
 import type { CopyPolicy } from './copy-policy.ts';
 import { MemoryBudget } from './memory-budget.ts';
 import { PacedStore } from './paced-store.ts';
 import { PartBuffers } from './part-buffers.ts';
+import type { PartJob } from './part-job.ts';
 import { type RetryPolicy, RunEnding } from './retry.ts';
 import { SideLoad } from './side-load.ts';
 
@@ -155,7 +156,7 @@ export class CopyPool {
    *
    * @throws TransferError, RunEnding, and the signal's reason when the part is not wanted any more
    */
-  async copyPart(job: PartJob, unwanted: AbortSignal): Promise<CopiedPart> {
+  async copyPart(job: PartJob, unwanted: AbortSignal): Promise<UploadedPart> {
     this.#partsUnderWay++;
     this.#share();
     try {

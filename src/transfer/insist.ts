@@ -5,17 +5,9 @@
 import type { ObjectKey } from '../object-key.ts';
 import type { CopyContext } from './copy-context.ts';
 import { isPassing, waitBeforeRetry } from './retry.ts';
-import { exhausted, TransferError } from './transfer-error.ts';
+import { exhausted, type FailedAttempt, TransferError } from './transfer-error.ts';
 
 export type RetryContext = Pick<CopyContext, 'retry' | 'counters' | 'outlast'>;
-
-/** What has failed, of which object. */
-export interface FailedAttempt {
-  readonly key: ObjectKey;
-  readonly error: TransferError;
-  /** From 1. */
-  readonly attempt: number;
-}
 
 /**
  * Waits until it may be tried again.

@@ -6,9 +6,8 @@
  * never seen at its key.
  */
 import type { PartProof } from '../domain.ts';
-import type { CompletedUpload, ObjectHead } from '../s3/object-store.ts';
+import type { CompletedUpload, ObjectHead, UploadedPart } from '../s3/object-store.ts';
 import type { CopyContext, CopyState } from './copy-context.ts';
-import type { CopiedPart } from './copy-part.ts';
 import { base64ToHex, compositeCrc32, multipartEtag } from './digest.ts';
 import { noProof, type Proof, tellsMd5s } from './object-proof.ts';
 import type { SourceLayout } from './source-layout.ts';
@@ -19,7 +18,7 @@ export interface CopiedParts {
   readonly object: ObjectHead;
   /** Undefined when no layout of the source's was asked for. */
   readonly layout: SourceLayout | undefined;
-  readonly parts: readonly CopiedPart[];
+  readonly parts: readonly UploadedPart[];
   /** What the parts were sent with. */
   readonly proof: PartProof;
 }
@@ -120,7 +119,7 @@ function proofOfSending(
 const MD5_HEX = /^[0-9a-f]{32}$/i;
 
 /** @returns undefined where the ETags of the parts are no MD5s */
-function etagOf(parts: readonly CopiedPart[]): string | undefined {
+function etagOf(parts: readonly UploadedPart[]): string | undefined {
   const etags = parts.map(({ etag }) => etag);
   return etags.every((etag) => MD5_HEX.test(etag)) ? multipartEtag(etags) : undefined;
 }

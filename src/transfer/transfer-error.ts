@@ -2,6 +2,7 @@
  * A store's failure in the middle of a transfer, with the side it happened on.
  */
 import type { Side } from '../domain.ts';
+import type { ObjectKey } from '../object-key.ts';
 import { StoreError, type StoreErrorKind } from '../s3/object-store.ts';
 
 export class TransferError extends Error {
@@ -29,6 +30,14 @@ export class TransferError extends Error {
   get stale(): boolean {
     return this.cause.stale;
   }
+}
+
+/** What has failed, of which object. */
+export interface FailedAttempt {
+  readonly key: ObjectKey;
+  readonly error: TransferError;
+  /** From 1. */
+  readonly attempt: number;
 }
 
 /** Wraps what a store throws with the side it came from. */

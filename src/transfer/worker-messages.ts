@@ -6,10 +6,10 @@
 import type { LoadState, Outcome, Side } from '../domain.ts';
 import type { ObjectKey } from '../object-key.ts';
 import type { TemporaryCredentials } from '../s3/keyring.ts';
-import { StoreError, type StoreErrorOptions } from '../s3/object-store.ts';
+import { StoreError, type StoreErrorOptions, type UploadedPart } from '../s3/object-store.ts';
 import type { WireObjectStoreOptions } from '../s3/wire-object-store.ts';
-import type { CopiedPart, PartJob } from './copy-part.ts';
 import type { CopyPolicy } from './copy-policy.ts';
+import type { PartJob } from './part-job.ts';
 import type { JournalAnswer, JournalNote, JournalQuestion } from './remote-journal.ts';
 import { RunEnding } from './retry.ts';
 import { TransferError } from './transfer-error.ts';
@@ -105,7 +105,7 @@ export const CREW_COUNTERS = ['downloaded', 'downloadedBytes', 'uploadedBytes', 
 export type AddedCounts = Readonly<Record<(typeof CREW_COUNTERS)[number], number>>;
 
 export type PartEnd =
-  | { readonly kind: 'copied'; readonly part: CopiedPart }
+  | { readonly kind: 'copied'; readonly part: UploadedPart }
   | { readonly kind: 'run-ending' }
   | {
       readonly kind: 'failed';
@@ -126,7 +126,7 @@ export function partEndOf(error: unknown): PartEnd {
 }
 
 /** @throws what the part's copy threw */
-export function partOf(end: PartEnd): CopiedPart {
+export function partOf(end: PartEnd): UploadedPart {
   switch (end.kind) {
     case 'copied':
       return end.part;

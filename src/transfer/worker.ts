@@ -4,15 +4,17 @@
  * It knows neither lists nor logs. What it was copying when it ends without a word has no outcome, and is begun anew
  * by the next run.
  */
+
 import { setMaxListeners } from 'node:events';
 import { isMainThread, type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { type LoadState, newCounters, type Outcome, type Side } from '../domain.ts';
 import type { ObjectKey } from '../object-key.ts';
 import { Keyring, type TemporaryCredentials } from '../s3/keyring.ts';
+import type { UploadedPart } from '../s3/object-store.ts';
 import { WireObjectStore } from '../s3/wire-object-store.ts';
-import type { CopiedPart, PartJob } from './copy-part.ts';
 import { CopyPool } from './copy-pool.ts';
 import { isUndisturbed } from './load-state.ts';
+import type { PartJob } from './part-job.ts';
 import { beat } from './pulse.ts';
 import { RemoteJournal } from './remote-journal.ts';
 import { RunEnding, retryPolicy } from './retry.ts';
@@ -163,7 +165,7 @@ class TransferWorker {
   }
 
   /** Has a part copied by whichever worker has a place for it. */
-  async #askForPart(job: PartJob, unwanted: AbortSignal): Promise<CopiedPart> {
+  async #askForPart(job: PartJob, unwanted: AbortSignal): Promise<UploadedPart> {
     unwanted.throwIfAborted();
     this.#lastAsked++;
     const id = this.#lastAsked;
