@@ -39,6 +39,7 @@ import {
   identityOf,
   type Lists,
   openLists,
+  openStores,
   type RunInputs,
   type Surroundings,
   stopping,
@@ -46,7 +47,7 @@ import {
 import { noteOf, watchOutages } from './run-notes.ts';
 import { isKept, isOfNoUse, settle, uploadsLeft } from './run-uploads.ts';
 import { credentialsToCheck } from './s3/credentials.ts';
-import { flagOf, type OpenBuckets, openBuckets } from './s3/open-store.ts';
+import { flagOf, type OpenBuckets } from './s3/open-store.ts';
 import { type ConditionalWrite, WireObjectStore } from './s3/wire-object-store.ts';
 import type { CopyPolicy } from './transfer/copy-policy.ts';
 import type { Crew, CrewEvents } from './transfer/crew.ts';
@@ -116,7 +117,8 @@ export async function migrate(
   const folderOptions = folderOptionsOf(options, lists);
   await peekRunFolder(folderOptions);
   await prepareLogFolder(options.logFolder);
-  const stores = await openBuckets(options);
+  const stores = await openStores(options, surroundings, options.maxOutageMs);
+  if (stores === undefined) return interruptedAtStart(signal);
   try {
     const folder = await openRunFolder(folderOptions);
     if (folder.state === 'complete') {
@@ -184,6 +186,11 @@ async function probe({
       run: folder.run,
       resumed: folder.state === 'resumed',
       signal,
+      onRepeat: (reason) => {
+        stderr.write(
+          `s3migrate: the destination could not be probed (${displayText(reason)}): trying again\n`,
+        );
+      },
       onFindings: (findings, lines) => {
         folder.keepProbe(findings);
         for (const line of lines) stderr.write(`s3migrate: destination: ${line}\n`);

@@ -3,6 +3,7 @@
  * follows from it for every copy.
  */
 import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import { MigrateError } from './errors.ts';
 import type { ObjectKey } from './object-key.ts';
 import type { ObjectStore } from './s3/object-store.ts';
@@ -21,6 +22,8 @@ export interface ProbedPolicyOptions {
   /** Whether an earlier start of the run may have been killed in its probe: what that wrote is removed first. */
   readonly resumed: boolean;
   readonly signal: AbortSignal;
+  /** Told that the store was in trouble while it was probed, so that it will be probed once more. */
+  readonly onRepeat: (reason: string) => void;
   /** Told the findings, in lines for the operator, as soon as they are there. */
   readonly onFindings: (findings: Capabilities, lines: readonly string[]) => void;
 }
@@ -30,22 +33,9 @@ export interface ProbedPolicyOptions {
  * @throws MigrateError (3) when the destination would let objects be overwritten that are not to be; the
  *   signal's reason when it was aborted meanwhile. What the probe has written is removed by then
  */
-export async function probedPolicy({
-  destination,
-  policy,
-  probePrefix,
-  run,
-  resumed,
-  signal,
-  onFindings,
-}: ProbedPolicyOptions): Promise<CopyPolicy> {
-  const capabilities = await probeDestination(destination, {
-    prefix: probePrefix,
-    random: () => `${run}${randomBytes(8).toString('hex')}`,
-    ...(resumed && { abandoned: `${probePrefix}${run}` as ObjectKey }),
-    now: Date.now,
-    signal,
-  });
+export async function probedPolicy(options: ProbedPolicyOptions): Promise<CopyPolicy> {
+  const { policy, onFindings } = options;
+  const capabilities = await probePatiently(options);
   onFindings(capabilities, describeCapabilities(capabilities));
   const problem = conditionProblem(capabilities);
   if (problem !== undefined && policy.ifExists === 'skip') {
@@ -55,6 +45,40 @@ export async function probedPolicy({
     });
   }
   return { ...policy, capabilities };
+}
+
+/** As often as the store's trouble keeps from being found out what counts, and so often at most. */
+const PROBES = 4;
+const BETWEEN_PROBES_MS = 1_000;
+
+async function probePatiently({
+  destination,
+  probePrefix,
+  run,
+  resumed,
+  signal,
+  onRepeat,
+}: ProbedPolicyOptions): Promise<Capabilities> {
+  for (let probe = 1; ; probe++) {
+    let isTroubled = false;
+    const capabilities = await probeDestination(destination, {
+      prefix: probePrefix,
+      random: () => `${run}${randomBytes(8).toString('hex')}`,
+      ...((resumed || probe > 1) && { abandoned: `${probePrefix}${run}` as ObjectKey }),
+      now: Date.now,
+      signal,
+      onTrouble: () => {
+        isTroubled = true;
+      },
+    });
+    const findings = CONDITIONAL_WRITES.map((write) => capabilities[FINDING_OF[write]]);
+    const unknown = findings.find((finding) => finding.kind === 'unknown');
+    if (unknown === undefined || !isTroubled || probe === PROBES) return capabilities;
+    onRepeat(unknown.reason);
+    await delay(BETWEEN_PROBES_MS * 2 ** (probe - 1), undefined, { signal }).catch(() =>
+      signal.throwIfAborted(),
+    );
+  }
 }
 
 const FINDING_OF = {

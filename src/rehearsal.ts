@@ -6,8 +6,7 @@ import { MigrateError, messageOf } from './errors.ts';
 import { closeAll, folderOptionsOf, type MigrateOptions, planOf } from './migrate.ts';
 import { displayKey, type ObjectKey } from './object-key.ts';
 import { peekRunFolder } from './record/run-folder.ts';
-import { openLists, type Surroundings } from './run-inputs.ts';
-import { openBuckets } from './s3/open-store.ts';
+import { openLists, openStores, type Surroundings } from './run-inputs.ts';
 
 /**
  * Shows what a run would do, a line a key on `stdout`, and writes nothing: neither to a bucket nor to the
@@ -20,7 +19,8 @@ export async function rehearse(options: MigrateOptions, surroundings: Surroundin
   const lists = await openLists(options, signal);
   if (lists === undefined) return;
   const start = await peekRunFolder(folderOptionsOf(options, lists));
-  const stores = await openBuckets(options);
+  const stores = await openStores(options, surroundings, options.maxOutageMs);
+  if (stores === undefined) return;
   const counters = newCounters();
   let transfers = 0;
   // Standard output is never `destroyed`, whatever becomes of it.

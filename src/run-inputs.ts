@@ -5,7 +5,7 @@
 import { MigrateError, messageOf } from './errors.ts';
 import { type ListFolder, openListFolder } from './lists/list-folder.ts';
 import { createShard, type Shard, type ShardOptions } from './plan/shard.ts';
-import type { BucketAddress } from './s3/open-store.ts';
+import { type BucketAddress, type OpenBuckets, openBuckets } from './s3/open-store.ts';
 
 /** What the operator has named. */
 export interface RunInputs {
@@ -52,6 +52,27 @@ export async function openLists(
     const destination = await openListFolder(destinationLists, { side: 'destination', signal });
     const owns = shard.count === 1 ? undefined : await createShard(shard);
     return { source, destination, owns };
+  } catch (error) {
+    if (signal.aborted && error === signal.reason) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Opens both buckets, and tells on `stderr` when one is waited for. The caller closes them.
+ *
+ * @param patienceMs - see {@link Opening}
+ * @returns undefined when the signal was aborted meanwhile
+ * @throws MigrateError (3) when a bucket cannot be used
+ */
+export async function openStores(
+  inputs: RunInputs,
+  { stderr, signal }: Pick<Surroundings, 'stderr' | 'signal'>,
+  patienceMs?: number,
+): Promise<OpenBuckets | undefined> {
+  const onWait = (message: string): void => void stderr.write(`s3migrate: ${message}\n`);
+  try {
+    return await openBuckets(inputs, { signal, onWait, patienceMs });
   } catch (error) {
     if (signal.aborted && error === signal.reason) return undefined;
     throw error;

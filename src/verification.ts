@@ -19,12 +19,12 @@ import {
   identityOf,
   type Lists,
   openLists,
+  openStores,
   type RunInputs,
   type Surroundings,
   stopping,
 } from './run-inputs.ts';
 import type { ObjectStore } from './s3/object-store.ts';
-import { openBuckets } from './s3/open-store.ts';
 import { retryPolicy, waitBeforeRetry } from './transfer/retry.ts';
 import { mergedLists } from './verify/listed-keys.ts';
 import { Verifier } from './verify/verifier.ts';
@@ -66,12 +66,10 @@ export async function verify(
 ): Promise<VerifyResult> {
   const { signal } = surroundings;
   const lists = await openLists(options, signal);
-  if (lists === undefined) {
-    const end = { kind: 'interrupted', signal: signal.reason as 'SIGINT' | 'SIGTERM' } as const;
-    return { end, error: undefined, atFault: 0, conserved: true };
-  }
+  if (lists === undefined) return interruptedAtStart(signal);
   await prepareLogFolder(options.logFolder);
-  const stores = await openBuckets(options);
+  const stores = await openStores(options, surroundings);
+  if (stores === undefined) return interruptedAtStart(signal);
   const closeStores = (): void => {
     stores.source.close();
     stores.destination.close();
@@ -89,6 +87,11 @@ export async function verify(
   } finally {
     closeStores();
   }
+}
+
+function interruptedAtStart({ reason }: AbortSignal): VerifyResult {
+  const end = { kind: 'interrupted', signal: reason as 'SIGINT' | 'SIGTERM' } as const;
+  return { end, error: undefined, atFault: 0, conserved: true };
 }
 
 /** Findings of one verification must all be of the same comparison. */

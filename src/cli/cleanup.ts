@@ -19,6 +19,7 @@ import { unnamedUploads } from '../transfer/unnamed-uploads.ts';
 import { warnOfInsecure } from './insecure.ts';
 import { bucketAddress, keyFlags, type RawOptions, requireFlags, usageError } from './options.ts';
 import { exitCodeOf, watchSignals } from './signals.ts';
+import { tellWaiting } from './waiting.ts';
 
 /** What is to be done with what is found. */
 type Task = 'list' | 'abort' | 'abort-unnamed-too';
@@ -39,7 +40,7 @@ export async function cleanUpUploads(raw: RawOptions): Promise<ExitCode> {
   const interruption = watchSignals();
   const { signal } = interruption;
   try {
-    const { store } = await openBucket(address);
+    const { store } = await openBucket(address, { signal, onWait: tellWaiting });
     try {
       const cleanup = new Cleanup({ store, folder, task, signal });
       await cleanup.run();
@@ -49,6 +50,9 @@ export async function cleanUpUploads(raw: RawOptions): Promise<ExitCode> {
     } finally {
       store.close();
     }
+  } catch (error) {
+    if (!signal.aborted || error !== signal.reason) throw error;
+    return exitCodeOf(signal.reason as 'SIGINT' | 'SIGTERM');
   } finally {
     interruption.end();
     await folder.close();

@@ -26,6 +26,7 @@ import {
   usageError,
 } from './options.ts';
 import { exitCodeOf, watchSignals } from './signals.ts';
+import { tellWaiting } from './waiting.ts';
 
 /** A bucket to be probed. */
 interface Asked {
@@ -53,10 +54,12 @@ export async function probeBuckets(raw: RawOptions): Promise<ExitCode> {
   const prefix = parseProbePrefix(String(raw['probePrefix']));
   const asked = bucketsAsked(raw);
   warnOfInsecure(asked.map(({ address }) => address));
-  const stores = await openAll(asked);
   const interruption = watchSignals();
-  const options = { prefix, random: randomName, now: Date.now, signal: interruption.signal };
+  const { signal } = interruption;
+  const options = { prefix, random: randomName, now: Date.now, signal };
+  let stores: readonly ObjectStore[] = [];
   try {
+    stores = await openAll(asked, signal);
     for (const { name } of stores) {
       process.stderr.write(`s3migrate: probing ${displayText(name)}\n`);
     }
@@ -65,9 +68,9 @@ export async function probeBuckets(raw: RawOptions): Promise<ExitCode> {
     );
     return tell(raw, asked, reports);
   } catch (error) {
-    if (!interruption.signal.aborted || error instanceof MigrateError) throw error;
+    if (!signal.aborted || error instanceof MigrateError) throw error;
     process.stderr.write('s3migrate: interrupted; what the probe wrote is removed\n');
-    return exitCodeOf(interruption.signal.reason as 'SIGINT' | 'SIGTERM');
+    return exitCodeOf(signal.reason as 'SIGINT' | 'SIGTERM');
   } finally {
     interruption.end();
     for (const store of stores) store.close();
@@ -112,9 +115,12 @@ function bucketsAsked(raw: RawOptions): Asked[] {
 }
 
 /** All at once; none stays open when another cannot be opened. */
-async function openAll(asked: readonly Asked[]): Promise<ObjectStore[]> {
+async function openAll(asked: readonly Asked[], signal: AbortSignal): Promise<ObjectStore[]> {
   const opened = await Promise.allSettled(
-    asked.map(async ({ address }) => (await openBucket(address)).store),
+    asked.map(async ({ address }) => {
+      const { store } = await openBucket(address, { signal, onWait: tellWaiting });
+      return store;
+    }),
   );
   const stores = opened.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
   const refused = opened.find((one) => one.status === 'rejected');

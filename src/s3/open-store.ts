@@ -2,6 +2,7 @@
  * Opens a bucket: finds its region, asks for it with the real keys, and puts what can be wrong into an
  * operator's words.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Side } from '../domain.ts';
 import { MigrateError } from '../errors.ts';
 import { displayText } from '../object-key.ts';
@@ -48,10 +49,26 @@ export interface OpenBucket {
   readonly keyring: Keyring | undefined;
 }
 
+/** What whoever opens a bucket wants to know of it, and to have a say in. */
+export interface Opening {
+  /** Ends it: its reason is thrown. */
+  readonly signal?: AbortSignal | undefined;
+  /** Told once, in a line without its end, when a store that is busy is waited for. */
+  readonly onWait?: ((message: string) => void) | undefined;
+  /** How long such a store may take to serve, in ms; at most the half minute that it gets otherwise. */
+  readonly patienceMs?: number | undefined;
+}
+
 const DEFAULT_REGION = 'us-east-1';
-/** A store that cannot be reached is given another chance before the run is refused. */
-const ATTEMPTS = 3;
-const BETWEEN_ATTEMPTS_MS = 500;
+/** For a store that is there and refuses to serve (503, 429): it was just started, or has too much to do. */
+const PATIENCE_MS = 30_000;
+/** For one that breaks connections. That is also what one does that is spoken to by http where it wants https. */
+const PATIENCE_WITH_BREAKS_MS = 4_000;
+/** Between two attempts: at first, doubling, and at most. */
+const FIRST_WAIT_MS = 250;
+const LONGEST_WAIT_MS = 5_000;
+/** A wait is worth telling when this attempt has failed. */
+const TELLING_ATTEMPT = 3;
 const OPENING_LIMITS: TimeLimits = {
   ...TIME_LIMITS,
   connectMs: 8_000,
@@ -62,12 +79,15 @@ const OPENING_LIMITS: TimeLimits = {
 /**
  * The caller closes the store.
  *
- * @throws MigrateError with exit code 3: the side, what is wrong, the likely cause
+ * @throws MigrateError with exit code 3: the side, what is wrong, the likely cause; the signal's reason
  */
-export async function openBucket(address: BucketAddress): Promise<OpenBucket> {
+export async function openBucket(
+  address: BucketAddress,
+  opening: Opening = {},
+): Promise<OpenBucket> {
   const addressing = address.addressing ?? defaultAddressing(address.endpoint.host);
   const signing = await signingWith(address);
-  const region = await answeringRegion(address, signing, addressing);
+  const region = await answeringRegion(address, { ...signing, addressing }, opening);
   const settled = settledOptions(address, { ...signing, region, addressing });
   const { keyring } = signing;
   return { store: new WireObjectStore(settled, keyring), region, addressing, settled, keyring };
@@ -108,18 +128,22 @@ function settledOptions(
  */
 async function answeringRegion(
   address: BucketAddress,
-  { credentials, keyring }: Signing,
-  addressing: Addressing,
+  { credentials, keyring, addressing }: Signing & { readonly addressing: Addressing },
+  opening: Opening,
 ): Promise<string> {
+  const { signal } = opening;
   let known = address.region ?? regionOfHost(address.endpoint.host);
   for (let region = known ?? DEFAULT_REGION; ; ) {
     const limited = { ...address, limits: { ...OPENING_LIMITS, ...address.limits } };
     const settled = settledOptions(limited, { credentials, region, addressing });
     const asking = new WireObjectStore(settled, keyring);
+    const leave = (): void => asking.close();
+    signal?.addEventListener('abort', leave);
     try {
-      await headPatiently(asking);
+      await headPatiently(asking, address.side, opening);
       return region;
     } catch (error) {
+      signal?.throwIfAborted();
       const told = error instanceof StoreError ? error.region : undefined;
       if (known !== undefined || told === undefined || told === region) {
         throw explained(error, address, asking.name);
@@ -127,24 +151,48 @@ async function answeringRegion(
       known = told;
       region = told;
     } finally {
+      signal?.removeEventListener('abort', leave);
       asking.close();
     }
   }
 }
 
-async function headPatiently(store: ObjectStore): Promise<void> {
+async function headPatiently(
+  store: ObjectStore,
+  side: string,
+  { signal, onWait, patienceMs = PATIENCE_MS }: Opening,
+): Promise<void> {
+  const begunAt = performance.now();
   for (let attempt = 1; ; attempt++) {
     try {
       await store.headBucket();
       return;
     } catch (error) {
-      const passing =
-        error instanceof StoreError &&
-        (error.kind === 'throttled' || error.kind === 'unavailable' || error.code === 'closed');
-      if (!passing || attempt === ATTEMPTS) throw error;
-      await new Promise((resolve) => setTimeout(resolve, BETWEEN_ATTEMPTS_MS * attempt));
+      signal?.throwIfAborted();
+      if (!(error instanceof StoreError)) throw error;
+      const patience = Math.min(patienceMs, patienceWith(error));
+      const waitMs = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** (attempt - 1));
+      if (performance.now() - begunAt + waitMs > patience) throw error;
+      if (attempt === TELLING_ATTEMPT && isBusy(error)) {
+        const seconds = Math.round(patience / 1_000);
+        const answer = `status ${error.status}: ${displayText(error.code)}`;
+        onWait?.(
+          `the ${side} does not serve requests at present (${answer}): trying for ${seconds} s before giving up`,
+        );
+      }
+      await delay(waitMs, undefined, { signal }).catch(() => signal?.throwIfAborted());
     }
   }
+}
+
+function isBusy({ kind }: StoreError): boolean {
+  return kind === 'throttled' || kind === 'unavailable';
+}
+
+/** How long it may go on like this, in ms; 0 when there is no hope. */
+function patienceWith(error: StoreError): number {
+  if (isBusy(error)) return PATIENCE_MS;
+  return error.code === 'closed' ? PATIENCE_WITH_BREAKS_MS : 0;
 }
 
 function explained(error: unknown, address: BucketAddress, name: string): unknown {
@@ -297,15 +345,15 @@ export interface OpenBuckets {
 /**
  * Opens both buckets of a migration; the caller closes their stores.
  *
- * @throws MigrateError as {@link openBucket}; the source's first. Nothing stays open then
+ * @throws as {@link openBucket}; the source's first. Nothing stays open then
  */
-export async function openBuckets(addresses: {
-  readonly source: BucketAddress;
-  readonly destination: BucketAddress;
-}): Promise<OpenBuckets> {
+export async function openBuckets(
+  addresses: { readonly source: BucketAddress; readonly destination: BucketAddress },
+  opening: Opening = {},
+): Promise<OpenBuckets> {
   const [source, destination] = await Promise.allSettled([
-    openBucket(addresses.source),
-    openBucket(addresses.destination),
+    openBucket(addresses.source, opening),
+    openBucket(addresses.destination, opening),
   ]);
   if (source.status === 'fulfilled' && destination.status === 'fulfilled') {
     return {

@@ -96,12 +96,43 @@ describe('the connection', () => {
     expect(hint).toMatch(/is an S3 service listening there/);
   });
 
-  it('is tried again when the store is busy', async () => {
-    const script = faults(server);
-    script.on('HEAD').status(503, { code: 'SlowDown' }).times(1);
-    const opened = await openBucket(address);
-    opened.store.close();
-    expect(script.count('HeadBucket')).toBe(2);
+  describe('meets a store that is busy', () => {
+    it('and is tried again', async () => {
+      const script = faults(server);
+      script.on('HEAD').status(503, { code: 'SlowDown' }).times(1);
+      const opened = await openBucket(address);
+      opened.store.close();
+      expect(script.count('HeadBucket')).toBe(2);
+    });
+
+    it('which is told once when it takes longer', async () => {
+      const told: string[] = [];
+      faults(server).on('HEAD').status(429, { code: 'TooManyRequests' }).times(4);
+      const opened = await openBucket(address, { onWait: (message) => void told.push(message) });
+      opened.store.close();
+      expect(told).toEqual([
+        expect.stringMatching(
+          /^the source does not serve requests at present \(status 429: .+\): trying for 30 s before giving up$/,
+        ),
+      ]);
+    });
+
+    it('and stays so, for longer than one has patience', async () => {
+      faults(server).on('HEAD').status(503, { code: 'SlowDown' });
+      await expect(openBucket(address, { patienceMs: 300 })).rejects.toThrow(
+        'it does not serve requests at present (status 503)',
+      );
+    });
+
+    it('and is given up when it is not wanted any more', async () => {
+      faults(server).on('HEAD').status(503, { code: 'SlowDown' });
+      const wanted = new AbortController();
+      const opening = openBucket(address, {
+        signal: wanted.signal,
+        onWait: () => wanted.abort('not wanted'),
+      });
+      await expect(opening).rejects.toBe('not wanted');
+    });
   });
 });
 

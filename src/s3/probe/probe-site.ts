@@ -3,8 +3,8 @@
  * written, and removes it.
  *
  * Every key is below a random name, but for those that begin with a slash, which are it with a slash
- * before. Nothing is written anywhere else. What a store calls too much is asked again a few times; an
- * answer of any other kind is the caller's to judge.
+ * before. Nothing is written anywhere else. What a store calls too much, and what a broken connection has kept
+ * from it, is asked again a few times; an answer of any other kind is the caller's to judge.
  */
 import { hash } from 'node:crypto';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
@@ -44,6 +44,13 @@ export interface OpenedSite {
   readonly written: StoreAnswer;
 }
 
+export interface ProbeSiteOptions {
+  readonly base: ObjectKey;
+  readonly signal: AbortSignal;
+  /** Told when an exchange was kept from its end by the store's trouble: a broken connection, 429 or 5xx. */
+  readonly onTrouble?: (() => void) | undefined;
+}
+
 export interface ProbeUpload {
   readonly key: ObjectKey;
   readonly uploadId: string;
@@ -54,6 +61,7 @@ export class ProbeSite {
   readonly base: ObjectKey;
   readonly #store: ObjectStore;
   readonly #signal: AbortSignal;
+  readonly #onTrouble: () => void;
   /** By key the versions that were told of; none in a bucket without versions. */
   readonly #written = new Map<ObjectKey, Set<string>>();
   readonly #uploads = new Map<string, ProbeUpload>();
@@ -62,9 +70,10 @@ export class ProbeSite {
   #underWay = 0;
   #takesCondition = true;
 
-  constructor(store: ObjectStore, { base, signal }: { base: ObjectKey; signal: AbortSignal }) {
+  constructor(store: ObjectStore, { base, signal, onTrouble = () => {} }: ProbeSiteOptions) {
     this.#store = store;
     this.#signal = signal;
+    this.#onTrouble = onTrouble;
     this.base = base;
   }
 
@@ -288,23 +297,30 @@ export class ProbeSite {
   }
 
   async #sendPatiently(request: StoreRequest, signal?: AbortSignal): Promise<StoreAnswer> {
+    /** The last one after which it was sent again though it may have been carried out. */
+    let unclear: StoreError | undefined;
     for (let attempt = 1; ; attempt++) {
-      const answer = await this.#answerTo(request, attempt);
-      if (answer === undefined) continue;
-      const tooMuch = answer.status === 503 || answer.status === 429;
-      if (!tooMuch || attempt === ATTEMPTS) return answer;
+      const isLast = attempt === ATTEMPTS;
+      try {
+        const answer = await this.#inTurn(() => this.#store.send(request));
+        // It is refused for what it may have done itself.
+        if (unclear !== undefined && CONFLICT.has(answer.status)) throw unclear;
+        if (isLast || !TOO_MUCH.has(answer.status)) {
+          if (isFault(answer)) this.#onTrouble();
+          return answer;
+        }
+      } catch (error) {
+        if (!(error instanceof StoreError) || !BROKEN.has(error.code)) throw error;
+        const isClear = !error.mayHaveLanded || isSafe(request);
+        if (isLast || error === unclear || !(isClear || error.stale)) {
+          this.#onTrouble();
+          throw error;
+        }
+        if (!isClear) unclear = error;
+        if (error.stale) continue;
+      }
       await sleep(BETWEEN_ATTEMPTS_MS * 2 ** attempt);
       signal?.throwIfAborted();
-    }
-  }
-
-  /** @returns undefined when the connection had been closed while it was idle, which is worth another try at once */
-  async #answerTo(request: StoreRequest, attempt: number): Promise<StoreAnswer | undefined> {
-    try {
-      return await this.#inTurn(() => this.#store.send(request));
-    } catch (error) {
-      if (error instanceof StoreError && error.stale && attempt < ATTEMPTS) return undefined;
-      throw error;
     }
   }
 
@@ -323,6 +339,21 @@ export class ProbeSite {
       else next();
     }
   }
+}
+
+const TOO_MUCH: ReadonlySet<number> = new Set([429, 503]);
+const CONFLICT: ReadonlySet<number> = new Set([409, 412]);
+/** Codes of connections that broke, or that never were. */
+const BROKEN: ReadonlySet<string> = new Set(['closed', 'connect-failed']);
+
+/** 501 is no trouble: the store does not know the request. */
+function isFault({ status }: StoreAnswer): boolean {
+  return status === 429 || (status >= 500 && status !== 501);
+}
+
+/** Whether it makes no difference to be sent twice. */
+function isSafe({ method, headers }: StoreRequest): boolean {
+  return method === 'GET' || method === 'HEAD' || (method === 'DELETE' && headers === undefined);
 }
 
 function contentMd5(body: Buffer): Header {

@@ -50,6 +50,8 @@ export interface ProbeOptions {
   readonly now: () => number;
   /** Once aborted nothing more is asked; what was written is removed, and its reason thrown. */
   readonly signal: AbortSignal;
+  /** Told when the store's trouble has kept something from being found out, so that another probe may tell more. */
+  readonly onTrouble?: (() => void) | undefined;
 }
 
 /**
@@ -59,12 +61,12 @@ export interface ProbeOptions {
  */
 export async function probeDestination(
   store: ObjectStore,
-  { prefix, random, abandoned, now, signal }: ProbeOptions,
+  { prefix, random, abandoned, now, signal, onTrouble }: ProbeOptions,
 ): Promise<Capabilities> {
   const abandonedLeft =
     abandoned === undefined ? [] : await removeAbandoned(store, abandoned, signal);
   const base = `${prefix}${random()}/` as ObjectKey;
-  const site = new ProbeSite(store, { base, signal });
+  const site = new ProbeSite(store, { base, signal, onTrouble });
   const found = await findingsOf(site, now).catch(async (reason: unknown) => {
     const left = await site.removeAll();
     throw left.length === 0 ? reason : leftBehind(left, reason);
