@@ -83,6 +83,30 @@ test('P1: killed in the probe, again and again, the next start removes what it w
   expect(bucket.uploads()).toEqual([]);
 });
 
+test.each(['byte\xff', 'control\x01\t\n\r\x1f\x7f.'])(
+  'P1: killed when the probe has written %j, which no listing of this store names, the next start removes it',
+  async (name) => {
+    const migration = await prepareMigration();
+    await migration.givenPhotos(3);
+    const { script, bucket } = migration.destination;
+    script.seeProbe();
+    script.on('ListObjectsV2').alter((answer) => {
+      const xml = answer.body.toString('latin1').replaceAll(/%(?:FF|0[19AD]|1F|7F)/g, '%EF%BF%BD');
+      return { ...answer, body: Buffer.from(xml, 'latin1') };
+    });
+    script
+      .on('PutObject')
+      .where(({ key }) => key.endsWith(name))
+      .times(1)
+      .after(() => program.kill('SIGKILL'));
+    const program = migration.start();
+    expect(await program.ended).toMatchObject({ signal: 'SIGKILL' });
+    expect(bucket.keys().filter((key) => key.endsWith(name))).toHaveLength(1);
+    expect(await migration.run()).toMatchObject({ exitCode: 0 });
+    await new Invariants(migration).expectComplete();
+  },
+);
+
 test.each([
   { side: 'source', operation: 'GetObject', nth: 2 },
   { side: 'destination', operation: 'UploadPart', nth: 2 },

@@ -77,6 +77,14 @@ function utf8(text: string): string {
   return keyFromText(text);
 }
 
+/** Below a probe's base: keys that it may have written and that a listing may show under another name. */
+export function keysHardToList(base: ObjectKey): ObjectKey[] {
+  const examples = examplesOf(base);
+  return [examples['control-characters'], examples['not-utf8']].map(
+    ({ sent }) => `${base}${sent}` as ObjectKey,
+  );
+}
+
 export async function probeKeys(site: ProbeSite): Promise<KeyRule[]> {
   const examples = Object.entries(examplesOf(site.base)) as [KeyRuleName, Example][];
   return Promise.all(

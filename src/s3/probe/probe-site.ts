@@ -164,6 +164,22 @@ export class ProbeSite {
     return { ...answer, status: told };
   }
 
+  /** What a listing shows below the base; none where the store cannot be listed. */
+  async listedKeys(): Promise<ObjectKey[]> {
+    const answer = await this.#listing([['list-type', '2']]);
+    const encoded = /<EncodingType>url<\/EncodingType>/.test(answer);
+    return innerXml(answer, 'Contents').map((xml) => {
+      const key = elementText(xml, 'Key') ?? '';
+      return encoded ? percentDecode(key) : keyFromText(key);
+    });
+  }
+
+  /** Looks whether there is such an object, to be removed with all that was written. */
+  async find(key: ObjectKey): Promise<void> {
+    const answer = await orUnknown(() => this.head(key));
+    if ('status' in answer && isDone(answer)) this.#remember(key, undefined);
+  }
+
   /**
    * Removes all that was written, and what a listing shows below the prefix besides. Waits first for the
    * requests under way, of which there are some when the probe was broken off: what they write would come after
@@ -178,7 +194,7 @@ export class ProbeSite {
       ...[...this.#written].map(([key, versions]) => this.#remove(key, versions, left)),
       ...[...this.#uploads.values()].map((upload) => this.#abort(upload)),
     ]);
-    const [keys, uploads] = await Promise.all([this.#listedKeys(), this.#listedUploads()]);
+    const [keys, uploads] = await Promise.all([this.listedKeys(), this.#listedUploads()]);
     await Promise.all([
       ...keys.map((key) => this.#remove(key, new Set(), left)),
       ...uploads.map(async (upload) => {
@@ -216,16 +232,6 @@ export class ProbeSite {
       if (error instanceof StoreError) return false;
       throw error;
     }
-  }
-
-  /** None where the store cannot be listed. */
-  async #listedKeys(): Promise<ObjectKey[]> {
-    const answer = await this.#listing([['list-type', '2']]);
-    const encoded = /<EncodingType>url<\/EncodingType>/.test(answer);
-    return innerXml(answer, 'Contents').map((xml) => {
-      const key = elementText(xml, 'Key') ?? '';
-      return encoded ? percentDecode(key) : keyFromText(key);
-    });
   }
 
   async #listedUploads(): Promise<ProbeUpload[]> {

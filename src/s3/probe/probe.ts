@@ -24,7 +24,7 @@ import {
   probeRace,
 } from './conditions.ts';
 import { DIGEST_NAMES, probePartDigests, probePutDigests } from './digests.ts';
-import { KEY_RULES, probeKeys } from './key-rules.ts';
+import { KEY_RULES, keysHardToList, probeKeys } from './key-rules.ts';
 import { METADATA_NAMES, probeMetadata } from './metadata-fidelity.ts';
 import {
   answerText,
@@ -74,16 +74,25 @@ export async function probeDestination(
   return { ...found, leftovers: [...abandonedLeft, ...(await site.removeAll())] };
 }
 
-/** @returns keys that may still be there */
+/**
+ * @param begin - what the random names of these probes begin with, below the prefix
+ * @returns keys that may still be there
+ */
 async function removeAbandoned(
   store: ObjectStore,
-  base: ObjectKey,
+  begin: ObjectKey,
   signal: AbortSignal,
 ): Promise<ObjectKey[]> {
+  const site = new ProbeSite(store, { base: begin, signal });
   // The keys with a slash before them too.
-  const bases = [base, `/${base}` as ObjectKey];
-  const sites = bases.map((begin) => new ProbeSite(store, { base: begin, signal }));
-  return (await Promise.all(sites.map((site) => site.removeAll()))).flat();
+  const rooted = new ProbeSite(store, { base: `/${begin}` as ObjectKey, signal });
+  const bases = new Set(
+    (await site.listedKeys()).map((key) => key.slice(0, key.indexOf('/', begin.length) + 1)),
+  );
+  await Promise.all(
+    [...bases].flatMap((base) => keysHardToList(base as ObjectKey)).map((key) => site.find(key)),
+  );
+  return (await Promise.all([site.removeAll(), rooted.removeAll()])).flat();
 }
 
 function leftBehind(keys: readonly ObjectKey[], cause: unknown): MigrateError {
