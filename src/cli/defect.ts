@@ -6,11 +6,11 @@ import { displayText } from '../object-key.ts';
 import { stopping } from '../run-inputs.ts';
 
 /** @returns the exit code */
-export function tellDefect(error: unknown): 3 {
+export function tellDefect(error: unknown, program = 's3migrate'): 3 {
   const { message, hint } = stopping(error);
   const stack = error instanceof Error ? (error.stack ?? '') : '';
   const frames = stack.split('\n').filter((line) => /^ +at /.test(line));
-  const lines = [`s3migrate: ${displayText(message)}`, `  ${hint}`, ...frames.map(displayText)];
+  const lines = [`${program}: ${displayText(message)}`, `  ${hint}`, ...frames.map(displayText)];
   process.stderr.write(`${lines.join('\n')}\n`);
   return 3;
 }

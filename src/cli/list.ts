@@ -121,9 +121,10 @@ export async function writeLists(
 /** Does the work under a line on the terminal, drawn anew a few times a second and taken away at the end. */
 export async function withProgressLine<T>(line: () => string, work: () => Promise<T>): Promise<T> {
   const progress = setInterval(() => {
-    if (process.stderr.isTTY) {
-      process.stderr.write(`\r\x1b[K${cutToColumns(line(), process.stderr.columns - 1)}`);
-    }
+    const { isTTY, columns, writableLength } = process.stderr;
+    // A terminal that was stopped has not taken the last one yet.
+    if (!isTTY || writableLength > 0) return;
+    process.stderr.write(`\r\x1b[K${cutToColumns(line(), columns - 1)}`);
   }, TELL_EVERY_MS);
   progress.unref();
   try {

@@ -14,6 +14,8 @@ import { formatDuration } from '../report/quantities.ts';
 export interface ReportStream {
   readonly isTTY?: boolean;
   readonly columns?: number;
+  /** Bytes that the terminal has not taken yet. */
+  readonly writableLength?: number;
   write(text: string): unknown;
 }
 
@@ -43,6 +45,8 @@ export class FindProgress {
   }
 
   #draw(): void {
+    // A terminal that was stopped has not taken the last one yet.
+    if ((this.#stream.writableLength ?? 0) > 0) return;
     const { entries, files, directories } = this.#counts;
     this.#rate.add(performance.now(), entries);
     const figures = `files=${files} directories=${directories} (${Math.round(this.#rate.perSecond)} entries/s) at `;

@@ -13,9 +13,11 @@ import { walkFiles } from '../find/walk.ts';
 import { newWalkCounts, type WalkCounts } from '../find/walk-counts.ts';
 import { createListWriter, type ListWriter } from '../lists/list-writer.ts';
 import { displayKey, displayText, keyFromText, type ObjectKey } from '../object-key.ts';
+import { tellDefect } from './defect.ts';
 import { FindProgress, findSummary } from './s3find-report.ts';
 import { exitCodeOf, watchSignals } from './signals.ts';
 import { withDoubleDashes } from './single-dash.ts';
+import { neverWaitFor } from './terminal.ts';
 
 /** What the command line asks for. */
 interface FindRequest {
@@ -27,6 +29,8 @@ interface FindRequest {
 }
 
 const MS_PER_DAY = 86_400_000;
+const PROGRAM = 's3find';
+
 /** As the reference takes them, with one dash. */
 const SINGLE_DASH_FLAGS = ['later-than', 'csv', 'help', 'version'];
 
@@ -38,6 +42,8 @@ const SINGLE_DASH_FLAGS = ['later-than', 'csv', 'help', 'version'];
  *   arguments, 3 the lists could not be written, 130 interrupted; only with 0 and 1 are there lists
  */
 export async function main(argv: string[]): Promise<number> {
+  process.stderr.on('error', () => {});
+  neverWaitFor(process.stderr);
   try {
     const request = parse(argv);
     return request === undefined ? 0 : await find(request);
@@ -47,7 +53,7 @@ export async function main(argv: string[]): Promise<number> {
 }
 
 function tell(error: unknown): ExitCode {
-  if (!(error instanceof MigrateError)) throw error;
+  if (!(error instanceof MigrateError)) return tellDefect(error, PROGRAM);
   say(`s3find: ${error.message}`);
   if (error.hint !== undefined) say(`  ${error.hint}`);
   return error.exitCode;

@@ -6,7 +6,7 @@
  * installed, no mode of the terminal is changed (so nothing needs to be restored after a kill), and a
  * stream that breaks (EPIPE, a terminal hung up) is written to no more.
  */
-import { SingleBar } from 'cli-progress';
+import { type Options, SingleBar } from 'cli-progress';
 import type { Counters } from '../domain.ts';
 import { displayText } from '../object-key.ts';
 import { formatProgressLine, type ProgressSample } from './progress-line.ts';
@@ -16,6 +16,8 @@ import { ProgressSampler } from './progress-sampler.ts';
 interface ProgressStream extends NodeJS.WritableStream {
   readonly isTTY?: boolean;
   readonly columns?: number;
+  /** Bytes that the terminal has not taken yet. */
+  readonly writableLength?: number;
 }
 
 export interface ProgressOptions {
@@ -113,7 +115,8 @@ const SAVE_CURSOR = '\x1b7';
 
 function drawInPlace(stream: ProgressStream, line: LineNow): Progress {
   let state: ProgressSample['state'] = 'running';
-  const bar = new UnrefBar({
+  const isBehind = (): boolean => state === 'running' && (stream.writableLength ?? 0) > 0;
+  const bar = new ConsiderateBar(isBehind, {
     stream,
     fps: REDRAWS_PER_SECOND,
     // The last column stays free: after a character in it, the terminals differ in where the cursor is.
@@ -139,12 +142,24 @@ function drawInPlace(stream: ProgressStream, line: LineNow): Progress {
   };
 }
 
-/** A bar whose redraw timer does not keep the process alive. cli-progress 3.12 has no option for it. */
-class UnrefBar extends SingleBar {
+/**
+ * A bar whose redraw timer does not keep the process alive, and that draws nothing on a terminal that was stopped.
+ * cli-progress 3.12 has no options for either.
+ */
+class ConsiderateBar extends SingleBar {
   declare timer: NodeJS.Timeout | null;
+  readonly #isBehind: () => boolean;
+
+  constructor(isBehind: () => boolean, options: Options) {
+    super(options);
+    this.#isBehind = isBehind;
+  }
 
   override render(): void {
-    super.render();
+    if (this.#isBehind()) {
+      clearTimeout(this.timer ?? undefined);
+      this.timer = setTimeout(() => this.render(), 1_000 / REDRAWS_PER_SECOND);
+    } else super.render();
     this.timer?.unref();
   }
 }

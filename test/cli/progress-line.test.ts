@@ -9,6 +9,10 @@ import { gate, photo, prepareMigration } from './migration.ts';
 const LINE =
   /^obj=\d+ :: ign=\d+ exist=\d+ work=\d+ \[\d+% ~\S+\] :: fail=\d+ skip\(dn=\d+ up=\d+\) dnld=\d+ \(\d+\.\d\/s\) dl\.byt=\S+ \(\S+\/s\) upld=\d+ \(\d+\.\d\/s\) ul\.byt=\S+ \(\S+\/s\)$/;
 
+/** Ctrl-S and Ctrl-Q. */
+const STOP = '\x13';
+const GO_ON = '\x11';
+
 /** The command on a terminal of its own, made by script(1) of util-linux. */
 function onTerminal(args: readonly string[], columns: number) {
   const quoted = commandLine(args, 's3migrate').map((word) => `'${word}'`);
@@ -76,5 +80,38 @@ describe('on a terminal', () => {
       expect.stringMatching(/^obj=\d+ :: /),
       expect.stringMatching(/^s3migrate: interrupted by Ctrl-C/),
     ]);
+  });
+
+  describe('that was stopped by Ctrl-S', () => {
+    /** A migration of some seconds, and so of several drawings, on a terminal that takes none of them. */
+    async function givenStopped() {
+      const migration = await prepareMigration();
+      await migration.givenPhotos(40);
+      migration.source.script.on('GetObject').delay(100);
+      const program = onTerminal(migration.args({ threads: 2, cores: 1 }), 200);
+      await program.until('stdout', (printed) => printed.includes('obj='));
+      program.type(STOP);
+      await program.reaches(migration.destination.script.seen('PutObject', 40));
+      return { migration, program };
+    }
+
+    it('shows what it has missed once it goes on', async () => {
+      const { program } = await givenStopped();
+      program.type(GO_ON);
+      const { stdout, exitCode } = await program.ended;
+      expect(exitCode).toBe(0);
+      const screen = new Screen({ columns: 200, rows: 24 });
+      screen.write(stdout.replaceAll('\r\n', '\n'));
+      expect(screen.rows.filter((row) => row.startsWith('obj='))).toEqual([
+        expect.stringMatching(/^obj=40 :: .* \[100% /),
+      ]);
+      expect(screen.rows.join('\n')).toContain('every listed key is accounted for');
+    });
+
+    it('does not keep the program from its end', async () => {
+      const { program, migration } = await givenStopped();
+      expect((await program.ended).exitCode).toBe(0);
+      expect((await migration.migrateLog()).length).toBe(40);
+    });
   });
 });
