@@ -14,6 +14,7 @@ import {
   type UploadJournal,
 } from './domain.ts';
 import { MigrateError, messageOf } from './errors.ts';
+import { retryPolicy } from './load/retry.ts';
 import { BEFORE_ALL, displayText, type ObjectKey } from './object-key.ts';
 import { plan } from './plan/plan.ts';
 import { probedPolicy, unconditionalWrites } from './probed-policy.ts';
@@ -53,7 +54,6 @@ import type { CopyPolicy } from './transfer/copy-policy.ts';
 import type { Crew, CrewEvents } from './transfer/crew.ts';
 import type { FailureLimits, WatchedSide } from './transfer/failure-watch.ts';
 import { LocalCrew } from './transfer/local-crew.ts';
-import { retryPolicy } from './transfer/retry.ts';
 import { ThreadCrew } from './transfer/thread-crew.ts';
 import { Transfer } from './transfer/transfer.ts';
 

@@ -8,6 +8,7 @@ import { performance } from 'node:perf_hooks';
 import type { KeyPage } from './domain.ts';
 import type { MigrateError } from './errors.ts';
 import { keysAtFault, keysVerified, newVerifyCounters, type VerifyCounters } from './findings.ts';
+import { retryPolicy, waitBeforeRetry } from './load/retry.ts';
 import type { ObjectKey } from './object-key.ts';
 import { prepareLogFolder } from './record/disk.ts';
 import { openVerifyFolder, type VerifyFolder } from './record/verify-folder.ts';
@@ -25,7 +26,6 @@ import {
   stopping,
 } from './run-inputs.ts';
 import type { ObjectStore } from './s3/object-store.ts';
-import { retryPolicy, waitBeforeRetry } from './transfer/retry.ts';
 import { mergedLists } from './verify/listed-keys.ts';
 import { Verifier } from './verify/verifier.ts';
 

@@ -47,6 +47,11 @@ const WALLS: readonly {
     rule: 'the store does not know who uses it',
   },
   {
+    of: ['load'],
+    forbids: (area) => ![...WORDS, 's3', 'wire'].includes(area),
+    rule: 'how much a store is asked for does not depend on what for',
+  },
+  {
     of: WORDS,
     forbids: (area) => !WORDS.includes(area),
     rule: 'the shared words depend on nothing',

@@ -7,13 +7,13 @@
  */
 import { type JournalledUpload, newCounters } from '../domain.ts';
 import { type ExitCode, MigrateError } from '../errors.ts';
+import { type RetryContext, retryPolicy } from '../load/retry.ts';
 import { displayKey, displayText, type ObjectKey } from '../object-key.ts';
 import { openUploadsFolder, type UploadsFolder } from '../record/uploads-folder.ts';
 import { urlOf } from '../run-inputs.ts';
 import { type ObjectStore, StoreError } from '../s3/object-store.ts';
 import { type BucketAddress, openBucket } from '../s3/open-store.ts';
-import { insist, type RetryContext } from '../transfer/insist.ts';
-import { retryPolicy } from '../transfer/retry.ts';
+import { insist } from '../transfer/insist.ts';
 import { at, TransferError } from '../transfer/transfer-error.ts';
 import { unnamedUploads } from '../transfer/unnamed-uploads.ts';
 import { warnOfInsecure } from './insecure.ts';

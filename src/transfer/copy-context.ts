@@ -2,6 +2,7 @@
  * What a copy works with: shared by all objects, and kept for one.
  */
 import type { Counters, PartProof, UploadJournal } from '../domain.ts';
+import type { RetryContext } from '../load/retry.ts';
 import type { Checksum, ObjectHead, ObjectStore, UploadedPart } from '../s3/object-store.ts';
 import type { Header } from '../wire/signature.ts';
 import type { ContentBuffers } from './content-buffers.ts';
@@ -9,22 +10,14 @@ import type { CopyPolicy, LossClass } from './copy-policy.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 import type { PartBuffers } from './part-buffers.ts';
 import type { PartJob } from './part-job.ts';
-import type { RetryPolicy } from './retry.ts';
-import type { FailedAttempt } from './transfer-error.ts';
 
-export interface CopyContext {
+export interface CopyContext extends RetryContext {
   readonly source: ObjectStore;
   readonly destination: ObjectStore;
   readonly counters: Counters;
   readonly budget: MemoryBudget;
   readonly contentBuffers: ContentBuffers;
   readonly partBuffers: PartBuffers;
-  readonly retry: RetryPolicy;
-  /**
-   * Asked before another attempt, and when there is none left (`isLast`): whether the store is to blame, so that
-   * attempts begin to count anew. Waits for one that is down; see {@link SideLoad.outlast}.
-   */
-  readonly outlast: (failed: FailedAttempt, isLast: boolean) => Promise<boolean>;
   readonly policy: CopyPolicy;
   /** Objects longer than this are copied in parts. */
   readonly multipartThresholdBytes: number;

@@ -8,6 +8,7 @@
  */
 import { hash } from 'node:crypto';
 import type { Outcome, UploadPlan } from '../domain.ts';
+import { isPassing, waitForRetry } from '../load/retry.ts';
 import type { ObjectKey } from '../object-key.ts';
 import type { CompletedUpload, ObjectHead, UploadedPart } from '../s3/object-store.ts';
 import { abortUpload } from './abort-upload.ts';
@@ -21,7 +22,7 @@ import {
   outcomeOfExisting,
   resolveExisting,
 } from './existing-object.ts';
-import { insist, waitForRetry } from './insist.ts';
+import { insist } from './insist.ts';
 import { findLeftUploads, type LeftUpload, type LeftUploads } from './left-upload.ts';
 import type { Proof } from './object-proof.ts';
 import { type PartRange, planParts, planPartsOf } from './part-plan.ts';
@@ -32,9 +33,8 @@ import {
   requireProofOfParts,
 } from './proof-of-parts.ts';
 import { withdraw } from './remove-own.ts';
-import { isPassing } from './retry.ts';
 import { keepsParts, layoutOf, type SourceLayout } from './source-layout.ts';
-import { at, exhausted, TransferError } from './transfer-error.ts';
+import { at, exhausted, failedAttempt, TransferError } from './transfer-error.ts';
 
 /** @throws TransferError, RunEnding */
 export async function copyInParts(
@@ -252,7 +252,7 @@ async function complete(
       if (gone || error.kind === 'precondition-failed') return undefined;
       // After a conflict S3 wants the whole upload made anew: that is the object's next attempt.
       if (error.kind === 'conflict') throw error;
-      const counted = await waitForRetry({ key, error, attempt }, context);
+      const counted = await waitForRetry(failedAttempt(key, error, attempt), context);
       if (counted === undefined) {
         if (!isPassing(error.cause)) throw error;
         const isThere =

@@ -9,6 +9,7 @@
  */
 import { type Outcome, type TransferFailure, withLosses } from '../domain.ts';
 import { MigrateError } from '../errors.ts';
+import { isPassing, waitForRetry } from '../load/retry.ts';
 import type { ObjectKey } from '../object-key.ts';
 import {
   type ContentDigest,
@@ -33,7 +34,6 @@ import { copyInParts } from './copy-in-parts.ts';
 import { CopyThrough, digestOfSource, type ReadDigest } from './copy-through.ts';
 import { base64ToHex, digestOf, md5Base64 } from './digest.ts';
 import { headIfThere, lookOnceMore, outcomeOfFound, resolveExisting } from './existing-object.ts';
-import { waitForRetry } from './insist.ts';
 import {
   isBetterWhole,
   noProof,
@@ -45,10 +45,9 @@ import {
 import { MIN_PART_BYTES } from './part-plan.ts';
 import { recheckSource } from './recheck-source.ts';
 import { withdraw } from './remove-own.ts';
-import { isPassing } from './retry.ts';
 import { confirmBytes, confirmLength, cutShort } from './second-look.ts';
 import { keepsParts } from './source-layout.ts';
-import { at, isWithdrawn, TransferError, wrongEtag } from './transfer-error.ts';
+import { at, failedAttempt, isWithdrawn, TransferError, wrongEtag } from './transfer-error.ts';
 import { verifyCopy } from './verify-copy.ts';
 
 /** Connections closed while idle that one object may meet before they count as failed attempts. */
@@ -154,7 +153,7 @@ async function tryToCopy<T extends Outcome | LargeObject>(
         const found = await lookIfThere(error, key, context, state);
         if (found !== undefined) return told(found, state, context);
       }
-      const counted = await waitForRetry({ key, error, attempt }, context);
+      const counted = await waitForRetry(failedAttempt(key, error, attempt), context);
       if (counted === undefined) {
         const found = isWorthALook(error)
           ? undefined

@@ -5,10 +5,10 @@
  * one, and is copied by parts that have a share of the places of their own: so large objects are copied by many
  * connections at once, and small ones keep moving beside them.
  */
-
 import pLimit from 'p-limit';
-import { startAwakeClock } from '../awake-clock.ts';
-import type { Counters, LoadState, Outcome, Side, UploadJournal } from '../domain.ts';
+import type { Counters, LoadState, Outcome, UploadJournal } from '../domain.ts';
+import { BothSides } from '../load/both-sides.ts';
+import { type RetryPolicy, RunEnding } from '../load/retry.ts';
 import type { ObjectKey } from '../object-key.ts';
 import type { ObjectStore, UploadedPart } from '../s3/object-store.ts';
 import { ContentBuffers } from './content-buffers.ts';
@@ -17,11 +17,8 @@ import { copyLargeObject, copyObject, type LargeObject } from './copy-object.ts'
 import { copyPart } from './copy-part.ts';
 import type { CopyPolicy } from './copy-policy.ts';
 import { MemoryBudget } from './memory-budget.ts';
-import { PacedStore } from './paced-store.ts';
 import { PartBuffers } from './part-buffers.ts';
 import type { PartJob } from './part-job.ts';
-import { type RetryPolicy, RunEnding } from './retry.ts';
-import { SideLoad } from './side-load.ts';
 
 export interface CopyPoolOptions {
   readonly source: ObjectStore;
@@ -54,8 +51,7 @@ const OBJECTS_SHARE = 1 / 4;
 
 export class CopyPool {
   readonly #context: CopyContext;
-  readonly #clock = startAwakeClock();
-  readonly #loads: Readonly<Record<Side, SideLoad>>;
+  readonly #sides: BothSides;
   readonly #objects: ReturnType<typeof pLimit>;
   /** Large objects whose parts are copied; they hold no place, but memory and an upload each. */
   readonly #large: ReturnType<typeof pLimit>;
@@ -74,29 +70,21 @@ export class CopyPool {
     this.#objects = pLimit(threads);
     this.#large = pLimit(threads);
     this.#parts = pLimit(threads);
-    const loadOf = (side: Side): SideLoad =>
-      new SideLoad({
-        side,
-        least: Math.min(options.threadsMin, threads),
-        most: threads,
-        maxOutageMs: options.maxOutageMs,
-        now: this.#clock.now,
-        othersWait: () => this.#waiting > 0 || options.othersWait?.() === true,
-        onChange: () => this.#share(),
-      });
-    this.#loads = { source: loadOf('source'), destination: loadOf('destination') };
-    const stores = {
-      source: new PacedStore(source, this.#loads.source, 'reading'),
-      destination: new PacedStore(destination, this.#loads.destination, 'writing'),
-    };
+    this.#sides = new BothSides({
+      source,
+      destination,
+      destinationUse: 'writing',
+      least: Math.min(options.threadsMin, threads),
+      most: threads,
+      maxOutageMs: options.maxOutageMs,
+      retry,
+      othersWait: () => this.#waiting > 0 || options.othersWait?.() === true,
+      onChange: () => this.#share(),
+    });
     this.#context = {
-      ...stores,
-      outlast: async ({ key, error: { side, cause }, attempt }, isLast) => {
-        const load = this.#loads[side];
-        if (!isLast && !load.isDown) return false;
-        const ask = (): Promise<void> => stores[side].headBucket();
-        return load.outlast({ key, error: cause, attempts: attempt }, { ask, sleep: retry.sleep });
-      },
+      source: this.#sides.source,
+      destination: this.#sides.destination,
+      outlast: (failed, isLast) => this.#sides.outlast(failed, isLast),
       counters,
       uploads,
       retry,
@@ -117,13 +105,12 @@ export class CopyPool {
 
   /** How much each store is asked for at present, and whether it is there. */
   get load(): LoadState {
-    return { source: this.#loads.source.state, destination: this.#loads.destination.state };
+    return this.#sides.state;
   }
 
   /** Ends what it does by itself; to be called when it is idle. */
   close(): void {
-    for (const load of Object.values(this.#loads)) load.close();
-    this.#clock.stop();
+    this.#sides.close();
   }
 
   /** Objects that wait for their turn. */
@@ -181,7 +168,7 @@ export class CopyPool {
   #copyFirst(key: ObjectKey): Promise<Outcome | LargeObject> {
     return this.#atWork(async () => {
       const end = await copyObject(key, this.#context);
-      if (end.kind !== 'large') this.#forget(key);
+      if (end.kind !== 'large') this.#sides.forget(key);
       // Before it is under way no more: the pool is not idle in between.
       if (end.kind === 'large' && !this.#cleared) this.#waiting++;
       return end;
@@ -190,13 +177,8 @@ export class CopyPool {
 
   #copyLarge(large: LargeObject): Promise<Outcome> {
     return this.#atWork(() =>
-      copyLargeObject(large, this.#context).finally(() => this.#forget(large.key)),
+      copyLargeObject(large, this.#context).finally(() => this.#sides.forget(large.key)),
     );
-  }
-
-  #forget(key: ObjectKey): void {
-    this.#loads.source.forget(key);
-    this.#loads.destination.forget(key);
   }
 
   async #atWork<T>(work: () => Promise<T>): Promise<T> {
@@ -224,8 +206,7 @@ export class CopyPool {
    */
   #share(): void {
     const objects = this.#objects;
-    const { source, destination } = this.#loads;
-    const places = Math.min(source.places, destination.places);
+    const { places } = this.#sides;
     if (this.#partsUnderWay === 0) {
       objects.concurrency = places;
       return;

@@ -2,10 +2,10 @@
  * A crew of one: copies in this thread.
  */
 import type { LoadState } from '../domain.ts';
+import { RunEnding } from '../load/retry.ts';
 import { CopyPool, type CopyPoolOptions } from './copy-pool.ts';
 import type { Crew, CrewEvents } from './crew.ts';
 import type { OpenPage } from './open-page.ts';
-import { RunEnding } from './retry.ts';
 
 export type LocalCrewOptions = Omit<CopyPoolOptions, 'warn'>;
 

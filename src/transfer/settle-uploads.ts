@@ -4,9 +4,9 @@
  */
 import pLimit from 'p-limit';
 import type { JournalledUpload } from '../domain.ts';
+import { RunEnding } from '../load/retry.ts';
 import { StoreError } from '../s3/object-store.ts';
 import { type AbortContext, abortUpload } from './abort-upload.ts';
-import { RunEnding } from './retry.ts';
 import { unnamedUploads } from './unnamed-uploads.ts';
 
 const REQUESTS_AT_ONCE = 8;

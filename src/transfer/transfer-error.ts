@@ -2,6 +2,7 @@
  * A store's failure in the middle of a transfer, with the side it happened on.
  */
 import type { Side } from '../domain.ts';
+import type { FailedAttempt } from '../load/retry.ts';
 import type { ObjectKey } from '../object-key.ts';
 import { StoreError, type StoreErrorKind } from '../s3/object-store.ts';
 
@@ -32,12 +33,12 @@ export class TransferError extends Error {
   }
 }
 
-/** What has failed, of which object. */
-export interface FailedAttempt {
-  readonly key: ObjectKey;
-  readonly error: TransferError;
-  /** From 1. */
-  readonly attempt: number;
+export function failedAttempt(
+  key: ObjectKey,
+  { side, cause }: TransferError,
+  attempt: number,
+): FailedAttempt {
+  return { key, side, error: cause, attempt };
 }
 
 /** Wraps what a store throws with the side it came from. */

@@ -5,11 +5,11 @@
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { newCounters } from '../../src/domain.ts';
+import { retryPolicy } from '../../src/load/retry.ts';
 import { keyFromText } from '../../src/object-key.ts';
 import { type ObjectStore, StoreError, type StoreErrorKind } from '../../src/s3/object-store.ts';
 import { DEFAULT_POLICY } from '../../src/transfer/copy-policy.ts';
 import { CopyPool } from '../../src/transfer/copy-pool.ts';
-import { retryPolicy } from '../../src/transfer/retry.ts';
 import { UploadNotes } from './upload-notes.ts';
 
 const answer = (kind: StoreErrorKind): StoreError =>

@@ -2,6 +2,7 @@
  * A source and a destination on embedded servers, and what a copy between them works with.
  */
 import { type Counters, newCounters, type Outcome } from '../../src/domain.ts';
+import type { RetryPolicy } from '../../src/load/retry.ts';
 import type { ObjectKey } from '../../src/object-key.ts';
 import { WireObjectStore } from '../../src/s3/wire-object-store.ts';
 import type { Bucket } from '../../src/s3-server/bucket.ts';
@@ -15,7 +16,6 @@ import type { FailureLimits } from '../../src/transfer/failure-watch.ts';
 import { MemoryBudget } from '../../src/transfer/memory-budget.ts';
 import { PartBuffers } from '../../src/transfer/part-buffers.ts';
 import { MIN_PART_BYTES } from '../../src/transfer/part-plan.ts';
-import type { RetryPolicy } from '../../src/transfer/retry.ts';
 import type { TimeLimits } from '../../src/wire/connection.ts';
 import { type FaultScript, faults } from '../support/fault-script.ts';
 import { UploadNotes } from './upload-notes.ts';

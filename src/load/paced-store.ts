@@ -34,6 +34,9 @@ const SMALL_BYTES = 256 * 1024;
 /** What an answer says about the store: that it is at work, also how fast it answers, or nothing. */
 type Says = 'at-work' | 'at-work-and-how-fast' | 'nothing';
 
+/** What a run relies on a store for: only that tells whether it is at work. */
+export type Use = 'reading' | 'writing';
+
 export class PacedStore implements ObjectStore {
   readonly name: string;
   readonly #store: ObjectStore;
@@ -41,8 +44,7 @@ export class PacedStore implements ObjectStore {
   /** What reading says. */
   readonly #reading: Says;
 
-  /** @param use - what the run relies on it for */
-  constructor(store: ObjectStore, load: SideLoad, use: 'reading' | 'writing') {
+  constructor(store: ObjectStore, load: SideLoad, use: Use) {
     this.name = store.name;
     this.#store = store;
     this.#load = load;

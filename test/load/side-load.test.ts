@@ -4,9 +4,9 @@
  */
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { SideLoad, type SideLoadOptions } from '../../src/load/side-load.ts';
 import { keyFromText } from '../../src/object-key.ts';
 import { StoreError, type StoreErrorKind } from '../../src/s3/object-store.ts';
-import { SideLoad, type SideLoadOptions } from '../../src/transfer/side-load.ts';
 import { runs } from '../support/random-runs.ts';
 
 beforeEach(() =>

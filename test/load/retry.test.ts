@@ -3,14 +3,14 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { StoreError, type StoreErrorKind } from '../../src/s3/object-store.ts';
 import {
   isPassing,
   type RetryPolicy,
   RunEnding,
   retryPolicy,
   waitBeforeRetry,
-} from '../../src/transfer/retry.ts';
+} from '../../src/load/retry.ts';
+import { StoreError, type StoreErrorKind } from '../../src/s3/object-store.ts';
 
 const KINDS: Record<StoreErrorKind, boolean> = {
   'not-found': false,

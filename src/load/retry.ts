@@ -5,6 +5,8 @@
  * many workers that were refused together must not come back together. Retry-After is honoured up to a cap.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Side } from '../domain.ts';
+import type { ObjectKey } from '../object-key.ts';
 import type { StoreError, StoreErrorKind } from '../s3/object-store.ts';
 
 export interface RetryPolicy {
@@ -78,6 +80,47 @@ export function waitBeforeRetry(
   if (attempt >= most || !isPassing(error)) return undefined;
   const jittered = random() * Math.min(capMs, baseMs * 2 ** (attempt - 1));
   return Math.max(jittered, Math.min(capMs, error.retryAfterMs ?? 0));
+}
+
+/** What has failed, of which object. */
+export interface FailedAttempt {
+  readonly key: ObjectKey;
+  readonly side: Side;
+  readonly error: StoreError;
+  /** From 1. */
+  readonly attempt: number;
+}
+
+export interface RetryContext {
+  readonly retry: RetryPolicy;
+  readonly counters: { retries: number };
+  /** See `BothSides.outlast`. */
+  readonly outlast: (failed: FailedAttempt, isLast: boolean) => Promise<boolean>;
+}
+
+/**
+ * Waits until it may be tried again.
+ *
+ * @returns how many attempts count against it: fewer once a store that was down is there again; undefined when
+ *   there shall be no further one
+ * @throws RunEnding; MigrateError when the store stays down
+ */
+export async function waitForRetry(
+  failed: FailedAttempt,
+  { retry, counters, outlast }: RetryContext,
+): Promise<number | undefined> {
+  const { error, attempt } = failed;
+  const wait = waitBeforeRetry(error, attempt, retry);
+  if (isPassing(error) && (await outlast(failed, wait === undefined))) {
+    counters.retries++;
+    // All that have waited for the store must not be there at the same moment.
+    await retry.sleep(retry.random() * retry.baseMs);
+    return 0;
+  }
+  if (wait === undefined) return undefined;
+  counters.retries++;
+  await retry.sleep(wait);
+  return attempt;
 }
 
 /** The run comes to its end, and an object has had its last attempt in it: the next run begins it anew. */
