@@ -6,13 +6,7 @@
  * transfer is begun any more, those under way are finished and recorded, and the run can be continued.
  */
 import { performance } from 'node:perf_hooks';
-import {
-  type Counters,
-  newCounters,
-  type PlanPage,
-  type Side,
-  type UploadJournal,
-} from './domain.ts';
+import { type Counters, newCounters, type PlanPage, type UploadJournal } from './domain.ts';
 import { MigrateError, messageOf } from './errors.ts';
 import { retryPolicy } from './load/retry.ts';
 import { BEFORE_ALL, displayText, type ObjectKey } from './object-key.ts';
@@ -44,15 +38,15 @@ import {
   type RunInputs,
   type Surroundings,
   stopping,
+  watchedSides,
 } from './run-inputs.ts';
-import { noteOf, watchOutages } from './run-notes.ts';
+import { noteOf, waitingNote, watchOutages } from './run-notes.ts';
 import { isKept, isOfNoUse, settle, uploadsLeft } from './run-uploads.ts';
-import { credentialsToCheck } from './s3/credentials.ts';
-import { flagOf, type OpenBuckets } from './s3/open-store.ts';
+import type { OpenBuckets } from './s3/open-store.ts';
 import { type ConditionalWrite, WireObjectStore } from './s3/wire-object-store.ts';
 import type { CopyPolicy } from './transfer/copy-policy.ts';
 import type { Crew, CrewEvents } from './transfer/crew.ts';
-import type { FailureLimits, WatchedSide } from './transfer/failure-watch.ts';
+import type { FailureLimits } from './transfer/failure-watch.ts';
 import { LocalCrew } from './transfer/local-crew.ts';
 import { ThreadCrew } from './transfer/thread-crew.ts';
 import { Transfer } from './transfer/transfer.ts';
@@ -246,9 +240,9 @@ async function run({
     stream: stderr,
     now: () => performance.now(),
     listBytesAtStart: () => listBytesAtStart,
-    note: () => noteOf(folder, transfer, options),
+    note: () => noteOf(transfer, options.maxOutageMs, waitingNote(folder, transfer)),
   });
-  const watching = watchOutages(transfer, options, progress);
+  const watching = watchOutages(transfer, options.maxOutageMs, progress);
   const standstills = tellStandstills(progress);
   for (const [side, keyring] of Object.entries(stores.keyrings)) {
     if (keyring !== undefined) keyring.onTrouble = toldOnce(side, progress);
@@ -310,16 +304,8 @@ function failureLimits(
   stores: OpenBuckets,
   folder: RunFolder,
 ): FailureLimits {
-  const watched = (side: Side): WatchedSide => {
-    const { flagPrefix, credentials } = options[side];
-    return {
-      name: `${side} ${displayText(stores[side].name)}`,
-      toCheck: credentialsToCheck(credentials, flagOf(flagPrefix)),
-      headBucket: () => stores[side].headBucket(),
-    };
-  };
   return {
-    sides: { source: watched('source'), destination: watched('destination') },
+    sides: watchedSides(options, stores),
     maxFailures: options.maxFailures,
     hasWorked: folder.earlier.copied > 0,
   };

@@ -2,10 +2,15 @@
  * What a run works on, be it a migration or a verification: the lists of both sides, this host's share,
  * what makes the run the one it is, and what its end is put down to.
  */
+import type { Side } from './domain.ts';
 import { MigrateError, messageOf } from './errors.ts';
 import { type ListFolder, openListFolder } from './lists/list-folder.ts';
+import { displayText } from './object-key.ts';
 import { createShard, type Shard, type ShardOptions } from './plan/shard.ts';
-import { type BucketAddress, type OpenBuckets, openBuckets } from './s3/open-store.ts';
+import { credentialsToCheck } from './s3/credentials.ts';
+import type { ObjectStore } from './s3/object-store.ts';
+import { type BucketAddress, flagOf, type OpenBuckets, openBuckets } from './s3/open-store.ts';
+import type { WatchedSide } from './s3/refused-side.ts';
 
 /** What the operator has named. */
 export interface RunInputs {
@@ -77,6 +82,22 @@ export async function openStores(
     if (signal.aborted && error === signal.reason) return undefined;
     throw error;
   }
+}
+
+/** Both sides, for who watches whether one refuses all. */
+export function watchedSides(
+  inputs: RunInputs,
+  stores: Readonly<Record<Side, ObjectStore>>,
+): Readonly<Record<Side, WatchedSide>> {
+  const watched = (side: Side): WatchedSide => {
+    const { flagPrefix, credentials } = inputs[side];
+    return {
+      name: `${side} ${displayText(stores[side].name)}`,
+      toCheck: credentialsToCheck(credentials, flagOf(flagPrefix)),
+      headBucket: () => stores[side].headBucket(),
+    };
+  };
+  return { source: watched('source'), destination: watched('destination') };
 }
 
 /** What must be the same for a log folder to be continued, by the names it is told by. */

@@ -8,7 +8,8 @@ import { performance } from 'node:perf_hooks';
 import type { KeyPage } from './domain.ts';
 import type { MigrateError } from './errors.ts';
 import { keysAtFault, keysVerified, newVerifyCounters, type VerifyCounters } from './findings.ts';
-import { retryPolicy, waitBeforeRetry } from './load/retry.ts';
+import { BothSides } from './load/both-sides.ts';
+import { retryPolicy } from './load/retry.ts';
 import type { ObjectKey } from './object-key.ts';
 import { prepareLogFolder } from './record/disk.ts';
 import { openVerifyFolder, type VerifyFolder } from './record/verify-folder.ts';
@@ -24,14 +25,21 @@ import {
   type RunInputs,
   type Surroundings,
   stopping,
+  watchedSides,
 } from './run-inputs.ts';
+import { noteOf, watchOutages } from './run-notes.ts';
 import type { ObjectStore } from './s3/object-store.ts';
 import { mergedLists } from './verify/listed-keys.ts';
+import { SideWatch } from './verify/side-watch.ts';
 import { Verifier } from './verify/verifier.ts';
 
 export interface VerifyOptions extends RunInputs {
   /** Keys under comparison at once, 1 to 4096. */
   readonly threads: number;
+  /** As many at least, whatever a store has to say; 1 to `threads`. */
+  readonly threadsMin: number;
+  /** How long a store may be down before the verification is stopped, in ms. */
+  readonly maxOutageMs: number;
   /** Whether headers and tags are compared too. */
   readonly metadata: boolean;
   /** The share of the keys whose content is compared: from 0, none, to 1, all. */
@@ -68,7 +76,7 @@ export async function verify(
   const lists = await openLists(options, signal);
   if (lists === undefined) return interruptedAtStart(signal);
   await prepareLogFolder(options.logFolder);
-  const stores = await openStores(options, surroundings);
+  const stores = await openStores(options, surroundings, options.maxOutageMs);
   if (stores === undefined) return interruptedAtStart(signal);
   const closeStores = (): void => {
     stores.source.close();
@@ -121,26 +129,53 @@ async function run({ options, surroundings, lists, stores, folder }: Run): Promi
   const { stderr, signal } = surroundings;
   const before = keysVerified(folder.totals);
   const counters = newVerifyCounters(folder.totals, listBytesOf(lists, options));
-  const { threads, metadata, contentShare, tellSame } = options;
-  const verifier = new Verifier({
+  const { threads, maxOutageMs, metadata, contentShare, tellSame } = options;
+  const halt = new AbortController();
+  const retry = retryPolicy(AbortSignal.any([signal, halt.signal]));
+  const sides = new BothSides({
     source: stores.source,
     destination: stores.destination,
+    destinationUse: 'reading',
+    least: Math.min(options.threadsMin, threads),
+    most: threads,
+    maxOutageMs,
+    retry,
+    othersWait: () => verifier.waiting,
+    onChange: () => verifier.beginMore(),
+  });
+  const watched = watchedSides(options, stores);
+  const verifier: Verifier = new Verifier({
+    source: sides.source,
+    destination: sides.destination,
+    watches: {
+      source: new SideWatch(watched.source, before > 0),
+      destination: new SideWatch(watched.destination, before > 0),
+    },
     threads,
+    places: () => sides.places,
+    halt,
+    forget: (key) => sides.forget(key),
     metadata,
     contentShare,
     tellSame,
     owns: lists.owns,
-    waitToRetry: waitingToRetry(signal),
+    retry,
+    outlast: (failed, isLast) => sides.outlast(failed, isLast),
     counters,
     signal,
   });
-  const line = new VerifyLine({ counters, now: () => performance.now() });
+  const line = new VerifyLine({
+    counters,
+    now: () => performance.now(),
+    note: () => noteOf(sides, maxOutageMs),
+  });
   const progress = showLine({
     stream: stderr,
     line: (state, columns) => line.text(state, columns),
   });
   for (const warning of folder.warnings) progress.message(`s3migrate: warning: ${warning}`);
   const standstills = tellStandstills(progress);
+  const watching = watchOutages(sides, maxOutageMs, progress);
   const examples = new FindingExamples();
   const beganMs = performance.now();
   let error: MigrateError | undefined;
@@ -158,6 +193,8 @@ async function run({ options, surroundings, lists, stores, folder }: Run): Promi
     error ??= stopping(thrown);
   }
   standstills.stop();
+  clearInterval(watching);
+  sides.close();
   progress.stop();
   const end = endOf(error, signal);
   const { totals } = folder;
@@ -186,19 +223,6 @@ function pagesOf(
 
 function listBytesOf({ source, destination }: Lists, { oneWay }: VerifyOptions): number {
   return source.totalBytes + (oneWay ? 0 : destination.totalBytes);
-}
-
-/** The pace of the transfers: a store that refuses is treated alike by both. */
-function waitingToRetry(
-  signal: AbortSignal,
-): ConstructorParameters<typeof Verifier>[0]['waitToRetry'] {
-  const policy = retryPolicy(signal);
-  return async (error, attempt) => {
-    const waitMs = waitBeforeRetry(error, attempt, policy);
-    if (waitMs === undefined) return false;
-    await policy.sleep(waitMs);
-    return true;
-  };
 }
 
 function endOf(error: MigrateError | undefined, signal: AbortSignal): VerifyEnd {

@@ -78,8 +78,7 @@ export function migrateOptions(raw: RawOptions, toolVersion: string): MigrateOpt
   return {
     ...inputs,
     threads,
-    threadsMin: wholeNumber(raw, 'threads-min', { least: 1, most: threads }),
-    maxOutageMs: duration(raw, 'max-outage'),
+    ...loadLimits(raw, threads),
     cores,
     memoryBytes,
     multipartThresholdBytes: size(raw, 'multipart-threshold', {
@@ -130,6 +129,17 @@ export function bucketsAndShard(
 
 export function threadsOf(raw: RawOptions): number {
   return wholeNumber(raw, 'threads', { least: 1, most: MAX_THREADS });
+}
+
+/** How a run fares with stores that refuse or are down. */
+export function loadLimits(
+  raw: RawOptions,
+  threads: number,
+): Pick<MigrateOptions, 'threadsMin' | 'maxOutageMs'> {
+  return {
+    threadsMin: wholeNumber(raw, 'threads-min', { least: 1, most: threads }),
+    maxOutageMs: duration(raw, 'max-outage'),
+  };
 }
 
 /**

@@ -252,12 +252,8 @@ const TIME_FLAGS: readonly Option[] = [
 /** With one dash, as s3find takes it. */
 const SINGLE_DASH_FLAGS = ['csv'];
 
-const MIGRATE_FLAGS: readonly Option[] = [
-  ...sideFlags('src', 'source', MANDATORY),
-  listsFlag('src', 'source', MANDATORY),
-  ...sideFlags('dest', 'destination', MANDATORY),
-  listsFlag('dest', 'destination', MANDATORY),
-  flag('--threads <number>', 'objects copied at once, 1 to 4096').default('64'),
+/** Of stores that refuse, are late or are down. */
+const LOAD_FLAGS: readonly Option[] = [
   flag(
     '--threads-min <number>',
     'as many at least, however much a store refuses or how late it answers',
@@ -266,6 +262,15 @@ const MIGRATE_FLAGS: readonly Option[] = [
     '--max-outage <duration>',
     'how long to wait for a store that does not answer before the run is stopped',
   ).default('1h'),
+];
+
+const MIGRATE_FLAGS: readonly Option[] = [
+  ...sideFlags('src', 'source', MANDATORY),
+  listsFlag('src', 'source', MANDATORY),
+  ...sideFlags('dest', 'destination', MANDATORY),
+  listsFlag('dest', 'destination', MANDATORY),
+  flag('--threads <number>', 'objects copied at once, 1 to 4096').default('64'),
+  ...LOAD_FLAGS,
   ...TIME_FLAGS,
   flag(
     '--cores <number>',
@@ -375,6 +380,7 @@ const VERIFY_FLAGS: readonly Option[] = [
   flag('--one-way', "leave out keys that only the destination's lists have"),
   flag('--all', 'write a line also for each object that is the same'),
   flag('--threads <number>', 'objects compared at once, 1 to 4096').default('64'),
+  ...LOAD_FLAGS,
   ...TIME_FLAGS,
   flag('--hash-count <number>', 'hosts that share this verification').default('1'),
   flag('--hash-value <number>', "this host's number among them, from 0"),

@@ -9,7 +9,14 @@ import { warnOfInsecure } from './insecure.ts';
 import { prefixOf } from './list.ts';
 import { listBoth } from './list-both.ts';
 import { withinOpenFiles } from './open-files.ts';
-import { bucketsAndShard, isGiven, type RawOptions, threadsOf, usageError } from './options.ts';
+import {
+  bucketsAndShard,
+  isGiven,
+  loadLimits,
+  type RawOptions,
+  threadsOf,
+  usageError,
+} from './options.ts';
 import { exitCodeOf, watchSignals } from './signals.ts';
 
 /**
@@ -73,9 +80,11 @@ function verifyOptions(
   raw: RawOptions,
   toolVersion: string,
 ): Omit<VerifyOptions, keyof GivenLists> {
+  const threads = threadsOf(raw);
   return {
     ...bucketsAndShard(raw),
-    threads: threadsOf(raw),
+    threads,
+    ...loadLimits(raw, threads),
     metadata: raw['metadata'] === true,
     contentShare: contentShare(raw['content']),
     tellSame: raw['all'] === true,

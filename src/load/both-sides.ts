@@ -53,7 +53,7 @@ export class BothSides {
     return Math.min(this.#loads.source.places, this.#loads.destination.places);
   }
 
-  get state(): LoadState {
+  get load(): LoadState {
     return { source: this.#loads.source.state, destination: this.#loads.destination.state };
   }
 

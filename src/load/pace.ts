@@ -25,9 +25,11 @@ const MOST_DECREASE = 0.8;
 /** One that goes on doing so after so many decreases has another reason: no pace is tried for a while. */
 const MOST_IN_A_ROW = 3;
 const UNPACED_MS = 30_000;
-/** Until the pace is back where it was refused: a time, or that of so many requests, of which one is refused. */
+/** The peak is this many requests a second below where it was refused: of few a second, one more is too many soon again. */
+const BELOW_REFUSAL = 0.4;
+/** Until the pace is back there: a time, or that of so many requests, of which one is refused. */
 const PLATEAU_SECONDS = 4;
-const PLATEAU_REQUESTS = 100;
+const PLATEAU_REQUESTS = 200;
 /** After twice that nothing is left of the peak but that it is too low: the pace grows by this factor a second. */
 const GROWTH_A_SECOND = 1.15;
 /** The same before the first refusal of a paced request: what was taken in the first moments tells little. */
@@ -168,10 +170,14 @@ export class Pace {
     if (seconds < DECREASE_EVERY_SECONDS && taken + refused < ENOUGH_ANSWERS) return;
     const isFarTooMuch = refused > FAR_TOO_MUCH * (taken + refused);
     this.#inARow = isFarTooMuch ? this.#inARow + 1 : 0;
-    if (this.#inARow > MOST_IN_A_ROW) this.end(now + UNPACED_MS);
-    else if (isFarTooMuch) {
-      this.#set(Math.max(MOST_DECREASE * this.#perSecond, taken / seconds), now);
-    } else this.#set(this.#perSecond, now);
+    if (this.#inARow > MOST_IN_A_ROW) {
+      this.end(now + UNPACED_MS);
+      return;
+    }
+    // A store that had saved up for a burst has let the pace grow past what it takes in the long run.
+    const seen = isFarTooMuch ? taken / seconds : this.#takenPerSecond(now);
+    const peak = isFarTooMuch ? seen : Math.min(seen, this.#perSecond - BELOW_REFUSAL);
+    this.#set(Math.max(MOST_DECREASE * this.#perSecond, peak), now);
   }
 
   /** @param peak - exchanges a second */

@@ -7,6 +7,7 @@
  * In the order and form of the migration's own, with the symbols of verify.log.
  */
 import { keysVerified, type VerifyCounters } from '../findings.ts';
+import { displayText } from '../object-key.ts';
 import { MovingRate } from './moving-rate.ts';
 import { cutToColumns } from './progress-line.ts';
 import { formatBytes, formatDuration, formatPerSecond } from './quantities.ts';
@@ -21,6 +22,8 @@ export interface VerifyLineOptions {
   readonly counters: Readonly<VerifyCounters>;
   /** A monotonic clock, in ms. */
   readonly now: () => number;
+  /** Said at the end of the line, such as a store that is down; asked for each line. */
+  readonly note?: () => string | undefined;
 }
 
 export class VerifyLine {
@@ -40,6 +43,7 @@ export class VerifyLine {
   text(state: 'running' | 'ended', columns = Infinity): string {
     this.#read();
     const { totals, objects, working, comparedBytes } = this.#options.counters;
+    const note = this.#options.note?.();
     const line = [
       `obj=${objects} ::`,
       `ign=${totals.ignored} same=${totals.same} unproven=${totals.unproven} work=${working}`,
@@ -47,6 +51,7 @@ export class VerifyLine {
       `+${totals.missingOnDestination} -${totals.missingOnSource} *${totals.differ} !${totals.error}`,
       `gone=${totals.gone} (${formatPerSecond(this.#keys.perSecond)})`,
       `cmp.byt=${formatBytes(comparedBytes)} (${formatBytes(this.#bytes.perSecond)}/s)`,
+      ...(note === undefined ? [] : [`:: ${displayText(note)}`]),
     ].join(' ');
     return cutToColumns(line, columns);
   }

@@ -105,7 +105,7 @@ export class CopyPool {
 
   /** How much each store is asked for at present, and whether it is there. */
   get load(): LoadState {
-    return this.#sides.state;
+    return this.#sides.load;
   }
 
   /** Ends what it does by itself; to be called when it is idle. */

@@ -18,18 +18,9 @@ import type { Outcome, Side, TransferFailure } from '../domain.ts';
 import { MigrateError } from '../errors.ts';
 import { displayKey, displayText, keyToBytes, type ObjectKey } from '../object-key.ts';
 import { StoreError } from '../s3/object-store.ts';
+import { denied, expired, full, revoked, type WatchedSide } from '../s3/refused-side.ts';
 import { type SideRefusal, sideRefusal } from '../s3/side-refusals.ts';
 import type { OpenPage } from './open-page.ts';
-
-/** A side, as the watch asks and names it. */
-export interface WatchedSide {
-  /** `source http://host:9000/photos`. */
-  readonly name: string;
-  /** What to look at when it refuses the credentials, as the beginning of a sentence. */
-  readonly toCheck: string;
-  /** Asks for the bucket; rejects with a StoreError when it may not be had. */
-  readonly headBucket: () => Promise<void>;
-}
 
 export interface FailureLimits {
   readonly sides: Readonly<Record<Side, WatchedSide>>;
@@ -70,6 +61,9 @@ interface Rule {
   readonly error: (side: WatchedSide, failure: TransferFailure, length: number) => MigrateError;
 }
 
+const BEHIND_THEM =
+  'Where only these objects are denied, begin behind them: --start-after, with a new --log-folder.';
+
 const RULES: readonly Rule[] = [
   {
     side: 'source',
@@ -77,7 +71,8 @@ const RULES: readonly Rule[] = [
     evidence: (outcome) =>
       outcome.kind !== 'failed' || isAnswerOf('source', outcome.failure) ? 'against' : 'none',
     verdict: 'ask-bucket',
-    error: denied,
+    error: (side, failure, count) =>
+      denied(side, failure, { count, may: 'read', otherwise: BEHIND_THEM }),
   },
   {
     side: 'destination',
@@ -94,7 +89,8 @@ const RULES: readonly Rule[] = [
       }
     },
     verdict: 'ask-bucket',
-    error: denied,
+    error: (side, failure, count) =>
+      denied(side, failure, { count, may: 'write', otherwise: BEHIND_THEM }),
   },
   {
     side: 'destination',
@@ -250,7 +246,7 @@ export class FailureWatch {
     row.isAsking = false;
     if (answer instanceof MigrateError) this.#stop(row, answer);
     else if (answer instanceof StoreError && sideRefusal(answer) !== undefined) {
-      this.#stop(row, revoked(side, failure, length));
+      this.#stop(row, revoked(side, failure, `${length} objects in a row`));
     } else {
       row.limit = Math.min(MOST_IN_A_ROW, row.limit * 2);
       this.#release(row);
@@ -289,50 +285,13 @@ function refusalOf({ key, failure }: Failed): SideRefusal | undefined {
   return refusal === 'denied' && !isUtf8(keyToBytes(key)) ? undefined : refusal;
 }
 
-function denied(side: WatchedSide, failure: TransferFailure, length: number): MigrateError {
-  return stopped(
-    `${side.name}: access denied: the first ${length} objects were all refused, ${lastOf(failure)}`,
-    `${side.toCheck}, that this user may ${mayDo(failure)} objects, and this host's clock (date -u). Where only these objects are denied, begin behind them: --start-after, with a new --log-folder.`,
-  );
-}
-
-function revoked(side: WatchedSide, failure: TransferFailure, length: number): MigrateError {
-  return stopped(
-    `${side.name}: access denied: ${length} objects in a row and the bucket itself, ${lastOf(failure)}`,
-    `Were the credentials revoked? ${side.toCheck}, and this host's clock (date -u).`,
-  );
-}
-
-function expired(side: WatchedSide, { code, message }: TransferFailure): MigrateError {
-  return stopped(
-    `${side.name}: the credentials have expired (${displayText(code)}: ${displayText(message)})`,
-    `${side.toCheck}: new ones are needed. --src-credentials and --dest-credentials name who renews them in time.`,
-  );
-}
-
-function full(side: WatchedSide, failure: TransferFailure, length: number): MigrateError {
-  return stopped(
-    `${side.name}: it has no room: ${length} objects in a row were refused, ${lastOf(failure)}`,
-    'Make room, or raise the quota: these objects are begun anew then.',
-  );
-}
-
 function tooMany(maxFailures: number, { key, failure: { code, message } }: Failed): MigrateError {
   const objects = maxFailures === 1 ? '1 object' : `${maxFailures} objects`;
-  return stopped(
+  return new MigrateError(
     `${objects} failed (--max-failures ${maxFailures}); last: ${displayKey(key)}: ${displayText(code)} ${displayText(message)}`,
-    'See failed.log for all of them; s3migrate --failed-to-folder makes lists of them, to be tried again.',
+    {
+      exitCode: 3,
+      hint: 'See failed.log for all of them; s3migrate --failed-to-folder makes lists of them, to be tried again.',
+    },
   );
-}
-
-function lastOf({ code, status, message }: TransferFailure): string {
-  return `the last with ${displayText(code)} (status ${status}): ${displayText(message)}`;
-}
-
-function mayDo({ side }: TransferFailure): string {
-  return side === 'source' ? 'read' : 'write';
-}
-
-function stopped(message: string, hint: string): MigrateError {
-  return new MigrateError(message, { exitCode: 3, hint });
 }

@@ -39,7 +39,7 @@ export async function firstDifference(
 ): Promise<number | undefined> {
   const { bytes } = pair.source;
   let from = 0;
-  let failedSide: Side = 'source';
+  const asked: { key: ObjectKey; side: Side } = { key, side: 'source' };
   const readOn = async (): Promise<number | undefined> => {
     if (from === bytes) return undefined;
     const reading = new ReadingBoth(key, { pair, from, comparison });
@@ -47,13 +47,13 @@ export async function firstDifference(
       return await reading.firstDifference();
     } finally {
       from += reading.compared;
-      failedSide = reading.failure?.side ?? failedSide;
+      asked.side = reading.failure?.side ?? asked.side;
     }
   };
   try {
-    return await patiently(readOn, comparison);
+    return await patiently(asked, readOn, comparison);
   } catch (error) {
-    throw error instanceof StoreError ? new ContentError(failedSide, error) : error;
+    throw error instanceof StoreError ? new ContentError(asked.side, error) : error;
   }
 }
 

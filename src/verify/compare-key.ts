@@ -11,7 +11,7 @@ import { type ObjectHead, StoreError } from '../s3/object-store.ts';
 import { ContentError, firstDifference } from './compare-content.ts';
 import { compareEtags } from './compare-etags.ts';
 import { compareMetadata, compareTags } from './compare-metadata.ts';
-import { type Comparison, patiently, type ReadableStore } from './comparison.ts';
+import { type Asked, type Comparison, patiently } from './comparison.ts';
 import { isInSample } from './sample.ts';
 
 const SAME: VerifiedKey = { state: 'same', findings: [] };
@@ -41,8 +41,8 @@ export async function compareKey(key: ObjectKey, comparison: Comparison): Promis
 
 async function compareOnce(key: ObjectKey, comparison: Comparison): Promise<VerifiedKey> {
   const [source, destination] = await Promise.all([
-    lookUp(key, comparison.source, comparison),
-    lookUp(key, comparison.destination, comparison),
+    lookUp({ key, side: 'source' }, comparison),
+    lookUp({ key, side: 'destination' }, comparison),
   ]);
   if (source instanceof StoreError || destination instanceof StoreError) {
     const findings: Finding[] = [];
@@ -67,15 +67,19 @@ async function compareOnce(key: ObjectKey, comparison: Comparison): Promise<Veri
 
 /** @returns undefined when there is no such object, the error when it cannot be told */
 async function lookUp(
-  key: ObjectKey,
-  store: ReadableStore,
+  asked: Asked,
   comparison: Comparison,
 ): Promise<ObjectHead | StoreError | undefined> {
+  const { key, side } = asked;
   try {
-    return await patiently(() => store.head(key), comparison);
+    const head = await patiently(asked, () => comparison[side].head(key), comparison);
+    comparison.watches[side].worked();
+    return head;
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
-    return error.kind === 'not-found' ? undefined : error;
+    if (error.kind !== 'not-found') return error;
+    comparison.watches[side].worked();
+    return undefined;
   }
 }
 

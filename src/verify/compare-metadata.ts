@@ -6,7 +6,7 @@ import type { Finding } from '../findings.ts';
 import { keyFromText, type ObjectKey } from '../object-key.ts';
 import { StoreError } from '../s3/object-store.ts';
 import type { Header } from '../wire/signature.ts';
-import { type Comparison, patiently, type ReadableStore } from './comparison.ts';
+import { type Asked, type Comparison, patiently } from './comparison.ts';
 
 /** One finding for each header that one side lacks or has otherwise, by name. */
 export function compareMetadata(
@@ -33,8 +33,8 @@ export async function compareTags(
   errorFinding: (side: Side, error: StoreError) => Finding,
 ): Promise<Finding[]> {
   const [source, destination] = await Promise.all([
-    tagsOf(key, comparison.source, comparison),
-    tagsOf(key, comparison.destination, comparison),
+    tagsOf({ key, side: 'source' }, comparison),
+    tagsOf({ key, side: 'destination' }, comparison),
   ]);
   const errors: Finding[] = [];
   if (source instanceof StoreError) errors.push(errorFinding('source', source));
@@ -44,13 +44,10 @@ export async function compareTags(
 }
 
 /** In one order and spelling, as `name=value&name=value`, percent-encoded. */
-async function tagsOf(
-  key: ObjectKey,
-  store: ReadableStore,
-  comparison: Comparison,
-): Promise<string | StoreError> {
+async function tagsOf(asked: Asked, comparison: Comparison): Promise<string | StoreError> {
+  const { key, side } = asked;
   try {
-    const tags = await patiently(() => store.getTagging(key), comparison);
+    const tags = await patiently(asked, () => comparison[side].getTagging(key), comparison);
     return keyFromText(new URLSearchParams([...tags].toSorted(byName)).toString());
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;

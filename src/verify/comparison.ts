@@ -1,14 +1,18 @@
 /**
  * What comparisons work with: shared by all keys.
  */
+import type { Side } from '../domain.ts';
 import { MigrateError } from '../errors.ts';
 import type { VerifyCounters } from '../findings.ts';
+import { type RetryContext, waitForRetry } from '../load/retry.ts';
+import type { ObjectKey } from '../object-key.ts';
 import { type ObjectStore, StoreError } from '../s3/object-store.ts';
+import type { SideWatch } from './side-watch.ts';
 
 /** What of a store a verification uses: it only reads. */
 export type ReadableStore = Pick<ObjectStore, 'head' | 'get' | 'getTagging'>;
 
-export interface Comparison {
+export interface Comparison extends RetryContext {
   readonly source: ReadableStore;
   readonly destination: ReadableStore;
   /** Whether headers and tags are compared too. */
@@ -17,13 +21,7 @@ export interface Comparison {
   readonly contentShare: number;
   /** Whether a key with nothing to find has a finding that says so. */
   readonly tellSame: boolean;
-  /**
-   * Waits before a request is repeated.
-   *
-   * @param attempt the attempt that failed, from 1
-   * @returns whether to repeat it
-   */
-  readonly waitToRetry: (error: StoreError, attempt: number) => Promise<boolean>;
+  readonly watches: Readonly<Record<Side, SideWatch>>;
   readonly counters: VerifyCounters;
   /** Once aborted, content that is being read is let go, and its key not done. */
   readonly signal: AbortSignal;
@@ -32,15 +30,23 @@ export interface Comparison {
 /** Connections closed while idle that one request may meet before they count as failed attempts. */
 const STALE_RETRIES = 3;
 
+/** What is asked for, and of whom; looked at when it has failed. */
+export interface Asked {
+  readonly key: ObjectKey;
+  readonly side: Side;
+}
+
 /**
  * Repeats a request for as long as it fails in a way that may pass.
  *
- * @throws StoreError when it is given up; MigrateError when no other key could be compared either
+ * @throws StoreError when it is given up; MigrateError when no other key could be compared either; RunEnding
  */
 export async function patiently<T>(
+  asked: Asked,
   request: () => Promise<T>,
-  { counters, waitToRetry }: Comparison,
+  comparison: Comparison,
 ): Promise<T> {
+  const { counters, watches } = comparison;
   let stale = 0;
   for (let attempt = 1; ; ) {
     try {
@@ -50,11 +56,16 @@ export async function patiently<T>(
       if (error.kind === 'no-such-bucket') throw bucketGone(error);
       if (error.stale && stale < STALE_RETRIES) {
         stale++;
-      } else {
-        if (!(await waitToRetry(error, attempt))) throw error;
-        attempt++;
+        counters.retries++;
+        continue;
       }
-      counters.retries++;
+      const { key, side } = asked;
+      const counted = await waitForRetry({ key, side, error, attempt }, comparison);
+      if (counted === undefined) {
+        await watches[side].judge(error);
+        throw error;
+      }
+      attempt = counted + 1;
     }
   }
 }

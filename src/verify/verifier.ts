@@ -17,6 +17,12 @@ import { OpenPage } from './open-page.ts';
 export interface VerifierOptions extends Comparison {
   /** Keys under comparison at once; 1 to 4096. Content that is compared takes 512 KiB for each of them. */
   readonly threads: number;
+  /** How many of them at present, at least 1; see {@link Verifier.beginMore}. */
+  readonly places: () => number;
+  /** Aborted here when no key can be compared any more, or nobody wants to know: what waits for a store ends with it. */
+  readonly halt: AbortController;
+  /** Told of each key that is done. */
+  readonly forget: (key: ObjectKey) => void;
   /** This host's keys; undefined for all. */
   readonly owns: { owns(key: ObjectKey): boolean } | undefined;
 }
@@ -30,7 +36,6 @@ const IGNORED: VerifiedKey = { state: 'ignored', findings: [] };
 export class Verifier {
   readonly #options: VerifierOptions;
   readonly #comparison: Comparison;
-  readonly #halt = new AbortController();
   /** In key order. */
   readonly #open: OpenPage[] = [];
   /** Those of them with keys that are not begun yet, in key order. */
@@ -43,7 +48,7 @@ export class Verifier {
     this.#options = options;
     this.#comparison = {
       ...options,
-      signal: AbortSignal.any([options.signal, this.#halt.signal]),
+      signal: AbortSignal.any([options.signal, options.halt.signal]),
     };
   }
 
@@ -65,7 +70,7 @@ export class Verifier {
       await this.#settled();
       yield* this.#takeDone();
     } finally {
-      this.#halt.abort();
+      this.#options.halt.abort();
       await this.#settled();
     }
     if (this.#failure !== undefined) throw this.#failure.error;
@@ -89,7 +94,7 @@ export class Verifier {
   }
 
   #begin({ keys, listBytes }: KeyPage): void {
-    const { counters, owns, threads } = this.#options;
+    const { counters, owns } = this.#options;
     counters.objects += keys.length;
     counters.listBytes = listBytes;
     const page = new OpenPage(keys);
@@ -102,29 +107,48 @@ export class Verifier {
     }
     this.#open.push(page);
     this.#waiting.push(page);
-    for (let idle = threads - this.#workers; idle > 0; idle--) void this.#work();
+    this.beginMore();
+  }
+
+  /** To be called when there may be more places than before. */
+  beginMore(): void {
+    for (let idle = this.#places - this.#workers; idle > 0 && this.waiting; idle--) {
+      void this.#work();
+    }
+  }
+
+  get #places(): number {
+    const { threads, places } = this.#options;
+    return Math.min(threads, places());
+  }
+
+  /** Whether keys wait for a place. */
+  get waiting(): boolean {
+    return this.#nextPage() !== undefined;
   }
 
   /** Compares one key after another while there are any. Never rejected. */
   async #work(): Promise<void> {
-    const { counters } = this.#options;
+    const { counters, forget } = this.#options;
     this.#workers++;
-    for (;;) {
+    while (this.#workers <= this.#places) {
       const page = this.#nextPage();
       const index = page?.beginNext();
       if (page === undefined || index === undefined) break;
       counters.working++;
+      const key = page.keyAt(index);
       try {
-        const result = await compareKey(page.keyAt(index), this.#comparison);
+        const result = await compareKey(key, this.#comparison);
         page.finish(index, result);
         counters.totals[result.state]++;
       } catch (error) {
         // A key that the end of the run has cut short stays without a result.
         if (!this.#stopped) {
           this.#failure ??= { error };
-          this.#halt.abort();
+          this.#options.halt.abort();
         }
       }
+      forget(key);
       counters.working--;
       if (page.done && page === this.#open[0]) this.#wake();
     }

@@ -6,9 +6,11 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { KeyPage } from '../../src/domain.ts';
 import { keysVerified, NOTHING_VERIFIED, newVerifyCounters } from '../../src/findings.ts';
+import { retryPolicy } from '../../src/load/retry.ts';
 import type { ObjectKey } from '../../src/object-key.ts';
 import { type ObjectHead, StoreError } from '../../src/s3/object-store.ts';
 import type { ReadableStore } from '../../src/verify/comparison.ts';
+import { SideWatch } from '../../src/verify/side-watch.ts';
 import { Verifier, type VerifierOptions } from '../../src/verify/verifier.ts';
 
 const HEAD: ObjectHead = {
@@ -25,6 +27,11 @@ function storeOf(head: (key: ObjectKey) => Promise<ObjectHead>): ReadableStore {
   return { head, get: unexpected, getTagging: unexpected };
 }
 
+/** Of a side that has worked before. */
+function watchOf(name: string): SideWatch {
+  return new SideWatch({ name, toCheck: 'Check it', headBucket: () => Promise.resolve() }, true);
+}
+
 const everything = storeOf(() => Promise.resolve(HEAD));
 
 function givenVerifier(changes: Partial<VerifierOptions>) {
@@ -35,10 +42,15 @@ function givenVerifier(changes: Partial<VerifierOptions>) {
     metadata: false,
     contentShare: 0,
     tellSame: true,
-    waitToRetry: () => Promise.resolve(false),
+    retry: retryPolicy(new AbortController().signal),
+    outlast: () => Promise.resolve(false),
+    watches: { source: watchOf('source'), destination: watchOf('destination') },
     counters,
     signal: new AbortController().signal,
     threads: 4,
+    places: () => Number.POSITIVE_INFINITY,
+    halt: new AbortController(),
+    forget: () => {},
     owns: undefined,
     ...changes,
   });
@@ -58,6 +70,35 @@ async function* pagesOf(keys: readonly ObjectKey[], pageKeys: number): AsyncGene
 async function waitTurns(turns: number): Promise<void> {
   for (let turn = 0; turn < turns; turn++) await soon();
 }
+
+it('has as many keys under comparison as there are places, which become more and fewer', async () => {
+  const changes = new Map([
+    [60, 4],
+    [120, 1],
+  ]);
+  let places = 2;
+  let begun = 0;
+  let underWay = 0;
+  const most = new Map<number, number>();
+  const busy = storeOf(async () => {
+    begun++;
+    underWay++;
+    const changed = changes.get(begun);
+    if (changed !== undefined) {
+      places = changed;
+      verifier.beginMore();
+    }
+    // Those that were under way when the places became fewer are let be.
+    if (begun < 120 || begun > 124) most.set(places, Math.max(most.get(places) ?? 0, underWay));
+    await waitTurns(3);
+    underWay--;
+    return HEAD;
+  });
+  const { verifier, counters } = givenVerifier({ source: busy, places: () => places });
+  for await (const _ of verifier.run(pagesOf(keysOf(200), 20)));
+  expect(counters.totals.same).toBe(200);
+  expect(Object.fromEntries(most)).toEqual({ 1: 1, 2: 2, 4: 4 });
+});
 
 it('hands each key on once and in order, however long each takes', async () => {
   await fc.assert(
