@@ -148,8 +148,8 @@ async function run({ options, surroundings, lists, stores, folder }: Run): Promi
     source: sides.source,
     destination: sides.destination,
     watches: {
-      source: new SideWatch(watched.source, before > 0),
-      destination: new SideWatch(watched.destination, before > 0),
+      source: new SideWatch({ side: watched.source, hasWorked: before > 0, retry }),
+      destination: new SideWatch({ side: watched.destination, hasWorked: before > 0, retry }),
     },
     threads,
     places: () => sides.places,

@@ -5,8 +5,11 @@
 import { displayText } from '../object-key.ts';
 import { stopping } from '../run-inputs.ts';
 
+/** The names of the commands; they stand before what they say. */
+export type Program = 's3migrate' | 's3find';
+
 /** @returns the exit code */
-export function tellDefect(error: unknown, program = 's3migrate'): 3 {
+export function tellDefect(error: unknown, program: Program = 's3migrate'): 3 {
   const { message, hint } = stopping(error);
   const stack = error instanceof Error ? (error.stack ?? '') : '';
   const frames = stack.split('\n').filter((line) => /^ +at /.test(line));

@@ -17,7 +17,7 @@ import { tellDefect } from './defect.ts';
 import { FindProgress, findSummary } from './s3find-report.ts';
 import { exitCodeOf, watchSignals } from './signals.ts';
 import { withDoubleDashes } from './single-dash.ts';
-import { neverWaitFor } from './terminal.ts';
+import { releaseTerminal } from './terminal.ts';
 
 /** What the command line asks for. */
 interface FindRequest {
@@ -43,12 +43,14 @@ const SINGLE_DASH_FLAGS = ['later-than', 'csv', 'help', 'version'];
  */
 export async function main(argv: string[]): Promise<number> {
   process.stderr.on('error', () => {});
-  neverWaitFor(process.stderr);
+  const terminalSettled = releaseTerminal();
   try {
     const request = parse(argv);
     return request === undefined ? 0 : await find(request);
   } catch (error) {
     return tell(error);
+  } finally {
+    await terminalSettled();
   }
 }
 
@@ -134,7 +136,7 @@ async function find(request: FindRequest): Promise<ExitCode> {
     ...(request.csv && { csv: { columns: ['size', 'last_modified'] } }),
   });
   const excluded = await placeBelow(request.directory, request.outputFolder);
-  const interruption = watchSignals();
+  const interruption = watchSignals(PROGRAM);
   const counts = newWalkCounts();
   const progress = new FindProgress(process.stderr, counts);
   const beganMs = performance.now();

@@ -24,7 +24,7 @@ import {
 import { hideCommandLine, maySecretGoOn, takeSecrets, withoutGluedValue } from './secrets.ts';
 import { exitCodeOf, watchSignals } from './signals.ts';
 import { withDoubleDashes } from './single-dash.ts';
-import { neverWaitFor } from './terminal.ts';
+import { releaseTerminal } from './terminal.ts';
 
 /**
  * Runs s3migrate.
@@ -37,7 +37,7 @@ export async function main(argv: string[]): Promise<number> {
   // One signal ends all that is under way, and each exchange listens to it: that is no leak.
   setMaxListeners(0);
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
-  neverWaitFor(process.stderr);
+  const terminalSettled = releaseTerminal();
   let exitCode: ExitCode = 0;
   const program = commands(argv, (code) => {
     exitCode = code;
@@ -49,6 +49,8 @@ export async function main(argv: string[]): Promise<number> {
     return exitCode;
   } catch (error) {
     return tell(error);
+  } finally {
+    await terminalSettled();
   }
 }
 

@@ -2,7 +2,7 @@
  * Ctrl-C and its kin: the first one asks the run to come to its end, the second one ends it. So does an error that
  * nobody caught: what is recorded holds, and what the program would do next cannot be relied upon.
  */
-import { tellDefect } from './defect.ts';
+import { type Program, tellDefect } from './defect.ts';
 
 export interface Interruption {
   /** Aborted by the first signal, with the signal's name as its reason. */
@@ -22,7 +22,7 @@ export function exitCodeOf(signal: 'SIGINT' | 'SIGTERM'): 130 | 143 {
 }
 
 /** A terminal that was hung up (SIGHUP) counts as a request to end, as SIGTERM does. */
-export function watchSignals(): Interruption {
+export function watchSignals(program: Program = 's3migrate'): Interruption {
   const controller = new AbortController();
   const leaving: (() => void)[] = [];
   const onSignal = (signal: Signal): void => {
@@ -35,7 +35,7 @@ export function watchSignals(): Interruption {
   };
   const onDefect = (error: unknown): void => {
     for (const leave of leaving) leave();
-    process.exit(tellDefect(error));
+    process.exit(tellDefect(error, program));
   };
   for (const signal of SIGNALS) process.on(signal, onSignal);
   // Rejections that nobody handles come here too.

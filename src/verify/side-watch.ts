@@ -6,6 +6,7 @@
  * has been read yet, until something is, some more are denied, or nothing happens for a moment.
  */
 import type { MigrateError } from '../errors.ts';
+import { type RetryPolicy, waitBeforeRetry } from '../load/retry.ts';
 import { StoreError } from '../s3/object-store.ts';
 import { denied, expired, revoked, type WatchedSide } from '../s3/refused-side.ts';
 import { sideRefusal } from '../s3/side-refusals.ts';
@@ -19,8 +20,16 @@ interface Held {
   readonly reject: (error: MigrateError) => void;
 }
 
+export interface SideWatchOptions {
+  readonly side: WatchedSide;
+  /** Whether an earlier start has read something of it. */
+  readonly hasWorked: boolean;
+  readonly retry: RetryPolicy;
+}
+
 export class SideWatch {
   readonly #side: WatchedSide;
+  readonly #retry: RetryPolicy;
   #hasWorked: boolean;
   #denied = 0;
   #held: Held[] = [];
@@ -28,10 +37,10 @@ export class SideWatch {
   #asking: Promise<StoreError | undefined> | undefined;
   #askingNext: Promise<StoreError | undefined> | undefined;
 
-  /** @param hasWorked - whether an earlier start has read something of it */
-  constructor(side: WatchedSide, hasWorked: boolean) {
+  constructor({ side, hasWorked, retry }: SideWatchOptions) {
     this.#side = side;
     this.#hasWorked = hasWorked;
+    this.#retry = retry;
   }
 
   /** Something has been read. */
@@ -87,21 +96,26 @@ export class SideWatch {
     return this.#askingNext;
   }
 
-  /** @returns the bucket's refusal; undefined when it answers */
+  /** @returns the bucket's refusal, or what it fails with again and again; undefined when it answers */
   #ask(): Promise<StoreError | undefined> {
-    const asking = this.#side
-      .headBucket()
-      .then(
-        () => undefined,
-        (error: unknown) => {
-          if (error instanceof StoreError) return error;
-          throw error;
-        },
-      )
-      .finally(() => {
-        if (this.#asking === asking) this.#asking = undefined;
-      });
+    const asking = this.#headBucket().finally(() => {
+      if (this.#asking === asking) this.#asking = undefined;
+    });
     this.#asking = asking;
     return asking;
+  }
+
+  async #headBucket(): Promise<StoreError | undefined> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await this.#side.headBucket();
+        return undefined;
+      } catch (error) {
+        if (!(error instanceof StoreError)) throw error;
+        const wait = waitBeforeRetry(error, attempt, this.#retry);
+        if (wait === undefined) return error;
+        await this.#retry.sleep(wait);
+      }
+    }
   }
 }

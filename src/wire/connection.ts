@@ -712,7 +712,9 @@ export class Connection {
     this.#closeReason ??= reason;
     if (this.#exchange !== undefined) {
       if (!this.#ready) this.#fail('connect-failed', connectFailure(this.#closeReason));
-      else this.#fail('closed', closeMessage(this.#exchange, this.#closeReason));
+      else if (isNoHttp(this.#exchange)) {
+        this.#fail('malformed', 'the answer is malformed: no HTTP/1.1 status line');
+      } else this.#fail('closed', closeMessage(this.#exchange, this.#closeReason));
     } else {
       this.#reset();
     }
@@ -759,6 +761,11 @@ function showPiece({ receiver, received }: Exchange, from: number): void {
 function beginWindow(exchange: Exchange, now: number): void {
   exchange.windowStart = now;
   exchange.windowBytes = 0;
+}
+
+/** What came before the close is not even the beginning of an answer. */
+function isNoHttp({ headText }: Exchange): boolean {
+  return !'HTTP/'.startsWith(headText.slice(0, 'HTTP/'.length));
 }
 
 function closeMessage(exchange: Exchange, reason: Error | undefined): string {

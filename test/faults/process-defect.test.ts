@@ -2,11 +2,9 @@
  * P10: a defect of the program itself, where nobody catches it. It stops at once with what a report needs, the
  * exit code is none that says "finished", and what is recorded holds.
  */
-import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect, test } from 'vitest';
-import { runProgram } from '../support/run-s3migrate.ts';
 import { givenSeveralPages } from './several-pages.ts';
 
 const DEFECT = pathToFileURL(join(import.meta.dirname, '../support/planted-defect.js')).href;
@@ -62,17 +60,4 @@ test('P10: a defect before anything is started is told in the same way', async (
   );
   expect(stderr).toContain('planted-defect.js');
   expect(exitCode).toBe(3);
-});
-
-test('P10: so is one of s3find, and no list is there', async () => {
-  const { migration } = await givenSeveralPages();
-  await writeFile(join(migration.root, 'a.jpg'), '');
-  const env = { NODE_OPTIONS: `--import ${DEFECT}`, PLANTED_DEFECT: 'clock' };
-  const args = [migration.root, migration.path('found')];
-  const { exitCode, stderr } = await runProgram(args, { program: 's3find', env });
-  expect(stderr).toMatch(
-    /^s3find: unexpected error: planted: .*\n {2}This is a defect of s3migrate/,
-  );
-  expect(exitCode).toBe(3);
-  expect(await readdir(migration.path('found')).catch(() => [])).toEqual([]);
 });

@@ -45,7 +45,22 @@ function list(name: string): Promise<string> {
   return readFile(join(lists, name), 'latin1');
 }
 
+/** Makes a function that the program calls throw what nothing of it expects. */
+const DEFECT = `data:text/javascript,${encodeURIComponent(`
+  import fs from 'node:fs/promises';
+  import { syncBuiltinESMExports } from 'node:module';
+  fs.realpath = () => { throw new TypeError('planted') };
+  syncBuiltinESMExports();
+`)}`;
+
 describe('s3find', () => {
+  it('tells a defect of its own with what a report needs, and ends with 3', async () => {
+    const child = spawn(process.execPath, ['--import', DEFECT, PROGRAM, tree, lists]);
+    const { code, stderr } = await ended(child);
+    expect(stderr).toMatch(/^s3find: unexpected error: planted\n {2}This is a defect of s3migrate/);
+    expect(code).toBe(3);
+  });
+
   it('writes sorted lists, and says what it did and what to type next', async () => {
     await makeTree(tree, ['b/2', 'b-1', 'a', 'b/1', 'bad\xff', 'line\nfeed']);
     const { code, stdout, stderr } = await s3find(tree, lists);

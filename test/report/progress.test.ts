@@ -104,6 +104,22 @@ describe('on a terminal', () => {
     expect(whatIsSeen(stream.output, size)).toEqual([lineOf(0), 'late', '']);
   });
 
+  it('is not drawn anew while the terminal has not taken what was drawn before', () => {
+    const stream = new RecordedStream({ isTTY: true, columns: 100 });
+    const progress = startProgress({ counters: newCounters(), stream, now });
+    let waiting = 1;
+    Object.defineProperty(stream, 'writableLength', { get: () => waiting });
+    stream.output = '';
+    progress.message('said meanwhile');
+    expect(stream.output.endsWith('said meanwhile\n')).toBe(true);
+    waiting = 0;
+    progress.message('said later');
+    expect(stream.output.split('obj=')).toHaveLength(2);
+    waiting = 1;
+    progress.stop();
+    expect(stream.output.split('obj=')).toHaveLength(3);
+  });
+
   it('installs no signal handler', () => {
     const before = process.listenerCount('SIGINT') + process.listenerCount('SIGTERM');
     const stream = new RecordedStream({ isTTY: true, columns: 100 });

@@ -2,7 +2,7 @@
  * A defect, planted into the program by NODE_OPTIONS=--import: on SIGUSR2 it throws where nobody catches it.
  *
  * PLANTED_DEFECT says how: `exception`, `rejection`, or `worker` for an exception in each worker thread, `memory` for one
- * that takes all memory there is. `clock` does not wait for the signal: who asks for the time gets an exception.
+ * that takes all memory there is.
  */
 import { BroadcastChannel, isMainThread } from 'node:worker_threads';
 
@@ -19,7 +19,6 @@ function fail() {
   else throw error;
 }
 
-if (kind === 'clock') performance.now = fail;
 if (isMainThread) {
   process.on('SIGUSR2', () => (inWorkers ? channel.postMessage('now') : fail()));
 } else {

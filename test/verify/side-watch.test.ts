@@ -2,6 +2,7 @@
  * When a denied key is an error of its own, and when it stops the verification.
  */
 import { expect, it } from 'vitest';
+import { retryPolicy } from '../../src/load/retry.ts';
 import { StoreError } from '../../src/s3/object-store.ts';
 import { SideWatch } from '../../src/verify/side-watch.ts';
 
@@ -20,7 +21,8 @@ function givenWatch(answers: readonly (StoreError | undefined)[] = [undefined], 
     if (answer !== undefined) throw answer;
   };
   const side = { name: 'source http://old:9000/photos', toCheck: 'Check --src-key', headBucket };
-  return { watch: new SideWatch(side, hasWorked), asked };
+  const retry = { ...retryPolicy(new AbortController().signal), baseMs: 1 };
+  return { watch: new SideWatch({ side, hasWorked, retry }), asked };
 }
 
 it('leaves a key that is denied to itself where the side has worked and the bucket answers', async () => {
@@ -37,6 +39,18 @@ it('stops when the bucket is refused as well', async () => {
     ),
     hint: expect.stringContaining('Check --src-key'),
   });
+});
+
+it('asks a bucket again that does not answer', async () => {
+  const busy = new StoreError('busy', {
+    kind: 'unavailable',
+    code: 'HTTP 503',
+    status: 503,
+    mayHaveLanded: false,
+  });
+  const { watch, asked } = givenWatch([busy, busy, DENIED], true);
+  await expect(watch.judge(DENIED)).rejects.toThrow('the bucket itself');
+  expect(asked.count).toBe(3);
 });
 
 it('stops at once for credentials that have expired, whatever the bucket says', async () => {

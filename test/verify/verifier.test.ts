@@ -29,7 +29,9 @@ function storeOf(head: (key: ObjectKey) => Promise<ObjectHead>): ReadableStore {
 
 /** Of a side that has worked before. */
 function watchOf(name: string): SideWatch {
-  return new SideWatch({ name, toCheck: 'Check it', headBucket: () => Promise.resolve() }, true);
+  const side = { name, toCheck: 'Check it', headBucket: () => Promise.resolve() };
+  const retry = retryPolicy(new AbortController().signal);
+  return new SideWatch({ side, hasWorked: true, retry });
 }
 
 const everything = storeOf(() => Promise.resolve(HEAD));

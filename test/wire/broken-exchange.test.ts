@@ -102,6 +102,18 @@ describe('an answer that cannot be read', () => {
     expect((await client.exchange(get('/photos/b'))).body.toString()).toBe('own /photos/b');
   });
 
+  it('is also one that is no HTTP and ends with its connection', async () => {
+    const server = await startScriptedServer(
+      onceThenOwn(async (peer) => {
+        await peer.send('220 mail.example ESMTP\r\n');
+        peer.socket.end();
+      }),
+    );
+    await expect(clientOf(server.endpoint).exchange(get())).rejects.toMatchObject({
+      code: 'malformed',
+    });
+  });
+
   it('is also one that interim answers hold back without end', async () => {
     const server = await startScriptedServer(
       onceThenOwn(async (peer) => {
