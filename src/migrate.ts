@@ -45,10 +45,10 @@ import { isKept, isOfNoUse, settle, uploadsLeft } from './run-uploads.ts';
 import type { OpenBuckets } from './s3/open-store.ts';
 import { type ConditionalWrite, WireObjectStore } from './s3/wire-object-store.ts';
 import type { CopyPolicy } from './transfer/copy-policy.ts';
-import type { Crew, CrewEvents } from './transfer/crew.ts';
+import type { Crew, CrewEvents } from './transfer/crew/crew.ts';
+import { LocalCrew } from './transfer/crew/local-crew.ts';
+import { ThreadCrew } from './transfer/crew/thread-crew.ts';
 import type { FailureLimits } from './transfer/failure-watch.ts';
-import { LocalCrew } from './transfer/local-crew.ts';
-import { ThreadCrew } from './transfer/thread-crew.ts';
 import { Transfer } from './transfer/transfer.ts';
 
 export interface MigrateOptions extends RunInputs {

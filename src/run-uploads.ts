@@ -7,7 +7,7 @@ import { retryPolicy } from './load/retry.ts';
 import type { RunFolder } from './record/run-folder.ts';
 import type { RunEnd, UploadsLeft } from './report/summary.ts';
 import type { OpenBuckets } from './s3/open-store.ts';
-import { settleUploads } from './transfer/settle-uploads.ts';
+import { settleUploads } from './transfer/parts/settle-uploads.ts';
 
 /** Aborts uploads that are not to be at the destination any more, as far as it lets that be done. */
 export async function settle(

@@ -8,8 +8,8 @@ import type { Header } from '../wire/signature.ts';
 import type { ContentBuffers } from './content-buffers.ts';
 import type { CopyPolicy, LossClass } from './copy-policy.ts';
 import type { MemoryBudget } from './memory-budget.ts';
-import type { PartBuffers } from './part-buffers.ts';
-import type { PartJob } from './part-job.ts';
+import type { PartBuffers } from './parts/part-buffers.ts';
+import type { PartJob } from './parts/part-job.ts';
 
 export interface CopyContext extends RetryContext {
   readonly source: ObjectStore;

@@ -30,7 +30,6 @@ import {
   refusedBelonging,
 } from './belongings.ts';
 import { type CopyContext, type CopyState, countDownload, newCopyState } from './copy-context.ts';
-import { copyInParts } from './copy-in-parts.ts';
 import { CopyThrough, digestOfSource, type ReadDigest } from './copy-through.ts';
 import { base64ToHex, digestOf, md5Base64 } from './digest.ts';
 import { headIfThere, lookOnceMore, outcomeOfFound, resolveExisting } from './existing-object.ts';
@@ -42,11 +41,12 @@ import {
   tellsOnlyLength,
   toldDigest,
 } from './object-proof.ts';
-import { MIN_PART_BYTES } from './part-plan.ts';
+import { copyInParts } from './parts/copy-in-parts.ts';
+import { MIN_PART_BYTES } from './parts/part-plan.ts';
+import { keepsParts } from './parts/source-layout.ts';
 import { recheckSource } from './recheck-source.ts';
 import { withdraw } from './remove-own.ts';
 import { confirmBytes, confirmLength, cutShort } from './second-look.ts';
-import { keepsParts } from './source-layout.ts';
 import { at, failedAttempt, isWithdrawn, TransferError, wrongEtag } from './transfer-error.ts';
 import { verifyCopy } from './verify-copy.ts';
 

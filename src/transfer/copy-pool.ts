@@ -14,11 +14,11 @@ import type { ObjectStore, UploadedPart } from '../s3/object-store.ts';
 import { ContentBuffers } from './content-buffers.ts';
 import type { CopyContext } from './copy-context.ts';
 import { copyLargeObject, copyObject, type LargeObject } from './copy-object.ts';
-import { copyPart } from './copy-part.ts';
 import type { CopyPolicy } from './copy-policy.ts';
 import { MemoryBudget } from './memory-budget.ts';
-import { PartBuffers } from './part-buffers.ts';
-import type { PartJob } from './part-job.ts';
+import { copyPart } from './parts/copy-part.ts';
+import { PartBuffers } from './parts/part-buffers.ts';
+import type { PartJob } from './parts/part-job.ts';
 
 export interface CopyPoolOptions {
   readonly source: ObjectStore;

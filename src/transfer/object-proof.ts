@@ -8,7 +8,7 @@
 import { type ContentDigest, type ObjectHead, StoreError } from '../s3/object-store.ts';
 import type { CopyContext, CopyState } from './copy-context.ts';
 import { hexToBase64, md5Base64 } from './digest.ts';
-import { MAX_PART_BYTES } from './part-plan.ts';
+import { MAX_PART_BYTES } from './parts/part-plan.ts';
 import { TransferError } from './transfer-error.ts';
 
 /** A word for `detail` in migrate.log. */

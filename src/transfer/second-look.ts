@@ -8,7 +8,7 @@ import { Passage } from '../wire/passage.ts';
 import type { CopyContext } from './copy-context.ts';
 import type { ReadDigest } from './copy-through.ts';
 import { base64ToHex, RunningDigest } from './digest.ts';
-import type { PartRange } from './part-plan.ts';
+import type { PartRange } from './parts/part-plan.ts';
 import { readRange } from './source-range.ts';
 import { at, changed, TransferError } from './transfer-error.ts';
 

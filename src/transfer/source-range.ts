@@ -4,7 +4,7 @@
 import type { ObjectVersion } from '../domain.ts';
 import type { ObjectKey } from '../object-key.ts';
 import type { ObjectStore, Receiving } from '../s3/object-store.ts';
-import type { PartRange } from './part-plan.ts';
+import type { PartRange } from './parts/part-plan.ts';
 import { at, changed, TransferError } from './transfer-error.ts';
 
 export interface SourceRange {

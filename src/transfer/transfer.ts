@@ -7,7 +7,7 @@
  */
 import type { Counters, LoadState, Outcome, OutcomePage, PlanPage } from '../domain.ts';
 import type { ObjectKey } from '../object-key.ts';
-import type { Crew, CrewEvents } from './crew.ts';
+import type { Crew, CrewEvents } from './crew/crew.ts';
 import { type FailureLimits, FailureWatch } from './failure-watch.ts';
 import { OpenPage } from './open-page.ts';
 

@@ -10,12 +10,12 @@ import { type S3Server, type S3ServerOptions, startS3Server } from '../../src/s3
 import { ContentBuffers } from '../../src/transfer/content-buffers.ts';
 import type { CopyContext } from '../../src/transfer/copy-context.ts';
 import { copyLargeObject, copyObject } from '../../src/transfer/copy-object.ts';
-import { copyPart } from '../../src/transfer/copy-part.ts';
 import { DEFAULT_POLICY } from '../../src/transfer/copy-policy.ts';
 import type { FailureLimits } from '../../src/transfer/failure-watch.ts';
 import { MemoryBudget } from '../../src/transfer/memory-budget.ts';
-import { PartBuffers } from '../../src/transfer/part-buffers.ts';
-import { MIN_PART_BYTES } from '../../src/transfer/part-plan.ts';
+import { copyPart } from '../../src/transfer/parts/copy-part.ts';
+import { PartBuffers } from '../../src/transfer/parts/part-buffers.ts';
+import { MIN_PART_BYTES } from '../../src/transfer/parts/part-plan.ts';
 import type { TimeLimits } from '../../src/wire/connection.ts';
 import { type FaultScript, faults } from '../support/fault-script.ts';
 import { UploadNotes } from './upload-notes.ts';

@@ -5,13 +5,13 @@
  * What can be told from the parts alone is told before they are made an object, so that a wrong one is
  * never seen at its key.
  */
-import type { PartProof } from '../domain.ts';
-import type { CompletedUpload, ObjectHead, UploadedPart } from '../s3/object-store.ts';
-import type { CopyContext, CopyState } from './copy-context.ts';
-import { base64ToHex, compositeCrc32, multipartEtag } from './digest.ts';
-import { noProof, type Proof, tellsMd5s } from './object-proof.ts';
+import type { PartProof } from '../../domain.ts';
+import type { CompletedUpload, ObjectHead, UploadedPart } from '../../s3/object-store.ts';
+import type { CopyContext, CopyState } from '../copy-context.ts';
+import { base64ToHex, compositeCrc32, multipartEtag } from '../digest.ts';
+import { noProof, type Proof, tellsMd5s } from '../object-proof.ts';
+import { wrongChecksum, wrongEtag, wrongPartEtags } from '../transfer-error.ts';
 import type { SourceLayout } from './source-layout.ts';
-import { wrongChecksum, wrongEtag, wrongPartEtags } from './transfer-error.ts';
 
 /** An object whose parts are all at the destination. */
 export interface CopiedParts {

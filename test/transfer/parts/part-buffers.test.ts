@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { PartBuffers } from '../../src/transfer/part-buffers.ts';
+import { PartBuffers } from '../../../src/transfer/parts/part-buffers.ts';
 
 const MIB = 1024 ** 2;
 

@@ -1,11 +1,11 @@
 /**
  * A crew of one: copies in this thread.
  */
-import type { LoadState } from '../domain.ts';
-import { RunEnding } from '../load/retry.ts';
-import { CopyPool, type CopyPoolOptions } from './copy-pool.ts';
+import type { LoadState } from '../../domain.ts';
+import { RunEnding } from '../../load/retry.ts';
+import { CopyPool, type CopyPoolOptions } from '../copy-pool.ts';
+import type { OpenPage } from '../open-page.ts';
 import type { Crew, CrewEvents } from './crew.ts';
-import type { OpenPage } from './open-page.ts';
 
 export type LocalCrewOptions = Omit<CopyPoolOptions, 'warn'>;
 

@@ -2,8 +2,8 @@
  * Which uploads may be the one whose creation was not answered: told by the store's clock, which may be another.
  */
 import { expect, it } from 'vitest';
-import { unnamedUploads } from '../../src/transfer/unnamed-uploads.ts';
-import { NOW } from './two-servers.ts';
+import { unnamedUploads } from '../../../src/transfer/parts/unnamed-uploads.ts';
+import { NOW } from '../two-servers.ts';
 
 const MINUTE = 60_000;
 const intendedAt = NOW + 700;

@@ -6,15 +6,15 @@
  * store may list a part that is only half there (versitygw 1.8 does so, at its full length). What is of another
  * version of the source's object, or was never begun in earnest, is aborted.
  */
-import type { AcknowledgedPart, JournalledUpload, UploadPlan } from '../domain.ts';
-import { displayKey, type ObjectKey } from '../object-key.ts';
-import type { ListedPart, ObjectHead } from '../s3/object-store.ts';
+import type { AcknowledgedPart, JournalledUpload, UploadPlan } from '../../domain.ts';
+import { displayKey, type ObjectKey } from '../../object-key.ts';
+import type { ListedPart, ObjectHead } from '../../s3/object-store.ts';
+import type { CopyContext, CopyState } from '../copy-context.ts';
+import { multipartEtag } from '../digest.ts';
+import { insist } from '../insist.ts';
+import { isSameVersion } from '../source-range.ts';
+import { at, TransferError } from '../transfer-error.ts';
 import { abortUpload, type OwnUpload } from './abort-upload.ts';
-import type { CopyContext, CopyState } from './copy-context.ts';
-import { multipartEtag } from './digest.ts';
-import { insist } from './insist.ts';
-import { isSameVersion } from './source-range.ts';
-import { at, TransferError } from './transfer-error.ts';
 
 /** An upload that can be gone on with, if it is still to be the same object. */
 export interface LeftUpload extends OwnUpload {

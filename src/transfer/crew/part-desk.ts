@@ -2,7 +2,7 @@
  * Gives the parts of large objects to the workers: each goes to the one with the most free places,
  * whichever has the object, so that one object is copied by all of them.
  */
-import type { PartJob } from './part-job.ts';
+import type { PartJob } from '../parts/part-job.ts';
 import type { PartEnd, ToWorker } from './worker-messages.ts';
 
 /** A worker, as the desk sees it. */

@@ -6,13 +6,19 @@
  * what it was copying has no outcome, and everything else is finished and handed on.
  */
 import { Worker } from 'node:worker_threads';
-import { startAwakeClock, type TickingClock } from '../awake-clock.ts';
-import { type Counters, type LoadState, SIDES, type Side, type UploadJournal } from '../domain.ts';
-import { MigrateError } from '../errors.ts';
-import { loadOfAll, undisturbed } from '../load/load-state.ts';
-import type { Keyring, TemporaryCredentials } from '../s3/keyring.ts';
+import { startAwakeClock, type TickingClock } from '../../awake-clock.ts';
+import {
+  type Counters,
+  type LoadState,
+  SIDES,
+  type Side,
+  type UploadJournal,
+} from '../../domain.ts';
+import { MigrateError } from '../../errors.ts';
+import { loadOfAll, undisturbed } from '../../load/load-state.ts';
+import type { Keyring, TemporaryCredentials } from '../../s3/keyring.ts';
+import type { OpenPage } from '../open-page.ts';
 import type { Crew, CrewEvents } from './crew.ts';
-import type { OpenPage } from './open-page.ts';
 import { PartDesk } from './part-desk.ts';
 import { newPulse, PulseWatch } from './pulse.ts';
 import { answerQuestion, takeNote } from './remote-journal.ts';

@@ -5,16 +5,16 @@
  * A part is collected in memory, hashed and sent. One that would take too much of it is read twice
  * instead: once to hash it, once to pass it on. So no object and no part is too large for any memory.
  */
-import type { PartProof } from '../domain.ts';
-import type { PartDigest, PartResult, UploadedPart } from '../s3/object-store.ts';
-import { PASSAGE_BUFFER_BYTES, Passage } from '../wire/passage.ts';
-import type { CopyContext } from './copy-context.ts';
-import { base64ToHex, RunningDigest } from './digest.ts';
-import { insist } from './insist.ts';
+import type { PartProof } from '../../domain.ts';
+import type { PartDigest, PartResult, UploadedPart } from '../../s3/object-store.ts';
+import { PASSAGE_BUFFER_BYTES, Passage } from '../../wire/passage.ts';
+import type { CopyContext } from '../copy-context.ts';
+import { base64ToHex, RunningDigest } from '../digest.ts';
+import { insist } from '../insist.ts';
+import { readRange } from '../source-range.ts';
+import { at, wrongChecksum, wrongEtag } from '../transfer-error.ts';
 import type { PartJob } from './part-job.ts';
 import { algorithmOf } from './part-proof.ts';
-import { readRange } from './source-range.ts';
-import { at, wrongChecksum, wrongEtag } from './transfer-error.ts';
 
 /** What copying a part needs of all that copies share. */
 export type PartContext = Pick<

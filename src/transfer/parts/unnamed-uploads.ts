@@ -5,8 +5,8 @@
  * Nothing in a listing tells who began an upload. What another client began at the same key at the same time
  * looks alike, so nothing that is found here may be aborted without being asked for.
  */
-import type { JournalledUpload } from '../domain.ts';
-import type { ListedUpload, UploadListing } from '../s3/object-store.ts';
+import type { JournalledUpload } from '../../domain.ts';
+import type { ListedUpload, UploadListing } from '../../s3/object-store.ts';
 
 /** Differences of clocks below this are none: a store's time comes in whole seconds, and takes its way. */
 const SAME_CLOCK_MS = 2_000;

@@ -3,8 +3,13 @@
  *
  * What must be noted before something is sent is answered; the other notes are told, in order, without waiting.
  */
-import type { AcknowledgedPart, JournalledUpload, UploadJournal, UploadPlan } from '../domain.ts';
-import type { ObjectKey } from '../object-key.ts';
+import type {
+  AcknowledgedPart,
+  JournalledUpload,
+  UploadJournal,
+  UploadPlan,
+} from '../../domain.ts';
+import type { ObjectKey } from '../../object-key.ts';
 import { errorOf, type Failure, failureOf } from './worker-failure.ts';
 
 /** Calls of {@link UploadJournal}, which the main thread has: those that are waited for, and those that are not. */

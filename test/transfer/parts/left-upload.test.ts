@@ -4,12 +4,12 @@
  */
 import { hash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { JournalledUpload, PartProof, UploadPlan } from '../../src/domain.ts';
-import { keyFromText } from '../../src/object-key.ts';
-import { digestOf } from '../../src/transfer/digest.ts';
-import { algorithmOf } from '../../src/transfer/part-proof.ts';
-import type { FaultScript } from '../support/fault-script.ts';
-import { NOW, startTwoServers, type TwoServers } from './two-servers.ts';
+import type { JournalledUpload, PartProof, UploadPlan } from '../../../src/domain.ts';
+import { keyFromText } from '../../../src/object-key.ts';
+import { digestOf } from '../../../src/transfer/digest.ts';
+import { algorithmOf } from '../../../src/transfer/parts/part-proof.ts';
+import type { FaultScript } from '../../support/fault-script.ts';
+import { NOW, startTwoServers, type TwoServers } from '../two-servers.ts';
 
 const MIB = 1024 ** 2;
 const PART_BYTES = 5 * MIB;

@@ -7,15 +7,15 @@
 
 import { setMaxListeners } from 'node:events';
 import { isMainThread, type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import { type LoadState, newCounters, type Outcome, type Side } from '../domain.ts';
-import { isUndisturbed } from '../load/load-state.ts';
-import { RunEnding, retryPolicy } from '../load/retry.ts';
-import type { ObjectKey } from '../object-key.ts';
-import { Keyring, type TemporaryCredentials } from '../s3/keyring.ts';
-import type { UploadedPart } from '../s3/object-store.ts';
-import { WireObjectStore } from '../s3/wire-object-store.ts';
-import { CopyPool } from './copy-pool.ts';
-import type { PartJob } from './part-job.ts';
+import { type LoadState, newCounters, type Outcome, type Side } from '../../domain.ts';
+import { isUndisturbed } from '../../load/load-state.ts';
+import { RunEnding, retryPolicy } from '../../load/retry.ts';
+import type { ObjectKey } from '../../object-key.ts';
+import { Keyring, type TemporaryCredentials } from '../../s3/keyring.ts';
+import type { UploadedPart } from '../../s3/object-store.ts';
+import { WireObjectStore } from '../../s3/wire-object-store.ts';
+import { CopyPool } from '../copy-pool.ts';
+import type { PartJob } from '../parts/part-job.ts';
 import { beat } from './pulse.ts';
 import { RemoteJournal } from './remote-journal.ts';
 import { errorOf, failureOf } from './worker-failure.ts';

@@ -3,16 +3,16 @@
  *
  * Objects travel in slices and outcomes in batches, because a message costs as much as an object may.
  */
-import type { LoadState, Outcome, Side } from '../domain.ts';
-import { RunEnding } from '../load/retry.ts';
-import type { ObjectKey } from '../object-key.ts';
-import type { TemporaryCredentials } from '../s3/keyring.ts';
-import { StoreError, type StoreErrorOptions, type UploadedPart } from '../s3/object-store.ts';
-import type { WireObjectStoreOptions } from '../s3/wire-object-store.ts';
-import type { CopyPolicy } from './copy-policy.ts';
-import type { PartJob } from './part-job.ts';
+import type { LoadState, Outcome, Side } from '../../domain.ts';
+import { RunEnding } from '../../load/retry.ts';
+import type { ObjectKey } from '../../object-key.ts';
+import type { TemporaryCredentials } from '../../s3/keyring.ts';
+import { StoreError, type StoreErrorOptions, type UploadedPart } from '../../s3/object-store.ts';
+import type { WireObjectStoreOptions } from '../../s3/wire-object-store.ts';
+import type { CopyPolicy } from '../copy-policy.ts';
+import type { PartJob } from '../parts/part-job.ts';
+import { TransferError } from '../transfer-error.ts';
 import type { JournalAnswer, JournalNote, JournalQuestion } from './remote-journal.ts';
-import { TransferError } from './transfer-error.ts';
 import { errorOf, type Failure, failureOf } from './worker-failure.ts';
 
 /** What a worker is started with. */

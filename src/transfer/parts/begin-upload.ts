@@ -6,16 +6,16 @@
  * ever at a listed key, because an upload that has kept such a part is aborted, and one that has refused
  * it gets the object's own part under the same number.
  */
-import type { PartProof } from '../domain.ts';
-import type { ObjectKey } from '../object-key.ts';
-import type { PartDigest, PartResult } from '../s3/object-store.ts';
-import type { Header } from '../wire/signature.ts';
+import type { PartProof } from '../../domain.ts';
+import type { ObjectKey } from '../../object-key.ts';
+import type { PartDigest, PartResult } from '../../s3/object-store.ts';
+import type { Header } from '../../wire/signature.ts';
+import type { CopyContext } from '../copy-context.ts';
+import { base64ToHex, digestOf } from '../digest.ts';
+import { insist } from '../insist.ts';
+import { at, TransferError } from '../transfer-error.ts';
 import { abortUpload, type OwnUpload } from './abort-upload.ts';
-import type { CopyContext } from './copy-context.ts';
-import { base64ToHex, digestOf } from './digest.ts';
-import { insist } from './insist.ts';
 import { algorithmOf } from './part-proof.ts';
-import { at, TransferError } from './transfer-error.ts';
 
 /** The object that an upload is to become. */
 export interface NewObject {

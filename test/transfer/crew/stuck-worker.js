@@ -9,9 +9,9 @@ const STUCK_AFTER_MS = 1_500;
 
 if (!isMainThread) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
 
-const { newCounters } = await import('../../dist/domain.js');
-const { DEFAULT_POLICY } = await import('../../dist/transfer/copy-policy.js');
-const { ThreadCrew } = await import('../../dist/transfer/thread-crew.js');
+const { newCounters } = await import('../../../dist/domain.js');
+const { DEFAULT_POLICY } = await import('../../../dist/transfer/copy-policy.js');
+const { ThreadCrew } = await import('../../../dist/transfer/crew/thread-crew.js');
 
 const say = (event) => process.stdout.write(`${JSON.stringify(event)}\n`);
 const store = {

@@ -3,10 +3,10 @@
  * all objects of a run, and never at a listed key.
  */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { keyFromText } from '../../src/object-key.ts';
-import type { CopyContext } from '../../src/transfer/copy-context.ts';
-import type { FaultScript } from '../support/fault-script.ts';
-import { startTwoServers, type TwoServers } from './two-servers.ts';
+import { keyFromText } from '../../../src/object-key.ts';
+import type { CopyContext } from '../../../src/transfer/copy-context.ts';
+import type { FaultScript } from '../../support/fault-script.ts';
+import { startTwoServers, type TwoServers } from '../two-servers.ts';
 
 const keys = ['2019/film.mp4', '2020/film.mp4', '2021/film.mp4'].map(keyFromText);
 const film = keys[0] as (typeof keys)[number];

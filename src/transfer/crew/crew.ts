@@ -1,8 +1,8 @@
 /**
  * What copies the objects of a transfer: this thread alone, or several threads.
  */
-import type { LoadState, Outcome } from '../domain.ts';
-import type { OpenPage } from './open-page.ts';
+import type { LoadState, Outcome } from '../../domain.ts';
+import type { OpenPage } from '../open-page.ts';
 
 export interface Crew {
   /** Objects that wait for their turn. */

@@ -4,16 +4,16 @@
  */
 import { hash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { PartProof } from '../../src/domain.ts';
-import { keyFromText } from '../../src/object-key.ts';
-import type { CopyContext } from '../../src/transfer/copy-context.ts';
-import { DEFAULT_POLICY } from '../../src/transfer/copy-policy.ts';
-import { MemoryBudget } from '../../src/transfer/memory-budget.ts';
-import { MIN_PART_BYTES } from '../../src/transfer/part-plan.ts';
-import { TIME_LIMITS } from '../../src/wire/connection.ts';
-import type { FaultScript, SeenRequest } from '../support/fault-script.ts';
-import { probedPolicy } from './sound-store.ts';
-import { NOW, startSide, startTwoServers, type TwoServers } from './two-servers.ts';
+import type { PartProof } from '../../../src/domain.ts';
+import { keyFromText } from '../../../src/object-key.ts';
+import type { CopyContext } from '../../../src/transfer/copy-context.ts';
+import { DEFAULT_POLICY } from '../../../src/transfer/copy-policy.ts';
+import { MemoryBudget } from '../../../src/transfer/memory-budget.ts';
+import { MIN_PART_BYTES } from '../../../src/transfer/parts/part-plan.ts';
+import { TIME_LIMITS } from '../../../src/wire/connection.ts';
+import type { FaultScript, SeenRequest } from '../../support/fault-script.ts';
+import { probedPolicy } from '../sound-store.ts';
+import { NOW, startSide, startTwoServers, type TwoServers } from '../two-servers.ts';
 
 const film = keyFromText('2019/film.mp4');
 /** Three parts, the last one short. Shared by all tests, and never written to. */

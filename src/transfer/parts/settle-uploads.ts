@@ -3,9 +3,9 @@
  * out about those whose creation was not answered.
  */
 import pLimit from 'p-limit';
-import type { JournalledUpload } from '../domain.ts';
-import { RunEnding } from '../load/retry.ts';
-import { StoreError } from '../s3/object-store.ts';
+import type { JournalledUpload } from '../../domain.ts';
+import { RunEnding } from '../../load/retry.ts';
+import { StoreError } from '../../s3/object-store.ts';
 import { type AbortContext, abortUpload } from './abort-upload.ts';
 import { unnamedUploads } from './unnamed-uploads.ts';
 

@@ -3,12 +3,16 @@
  * kept-parts.test.ts is about that.
  */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { keyFromText } from '../../src/object-key.ts';
-import type { ObjectHead } from '../../src/s3/object-store.ts';
-import { newCopyState } from '../../src/transfer/copy-context.ts';
-import { DEFAULT_POLICY } from '../../src/transfer/copy-policy.ts';
-import { keepsParts, layoutOf, type SourceLayout } from '../../src/transfer/source-layout.ts';
-import { startTwoServers, type TwoServers } from './two-servers.ts';
+import { keyFromText } from '../../../src/object-key.ts';
+import type { ObjectHead } from '../../../src/s3/object-store.ts';
+import { newCopyState } from '../../../src/transfer/copy-context.ts';
+import { DEFAULT_POLICY } from '../../../src/transfer/copy-policy.ts';
+import {
+  keepsParts,
+  layoutOf,
+  type SourceLayout,
+} from '../../../src/transfer/parts/source-layout.ts';
+import { startTwoServers, type TwoServers } from '../two-servers.ts';
 
 const MIB = 1024 ** 2;
 const GIB = 1024 ** 3;

@@ -7,24 +7,26 @@
  * and done is noted in the journal, and an upload that a killed process has left is gone on with.
  */
 import { hash } from 'node:crypto';
-import type { Outcome, UploadPlan } from '../domain.ts';
-import { isPassing, waitForRetry } from '../load/retry.ts';
-import type { ObjectKey } from '../object-key.ts';
-import type { CompletedUpload, ObjectHead, UploadedPart } from '../s3/object-store.ts';
-import { abortUpload } from './abort-upload.ts';
-import { type BegunUpload, beginUpload, warnOfNoProof } from './begin-upload.ts';
-import { belongingsOf, noteOffer } from './belongings.ts';
-import { type CopyContext, type CopyState, countDownload } from './copy-context.ts';
-import { multipartEtag } from './digest.ts';
+import type { Outcome, UploadPlan } from '../../domain.ts';
+import { isPassing, waitForRetry } from '../../load/retry.ts';
+import type { ObjectKey } from '../../object-key.ts';
+import type { CompletedUpload, ObjectHead, UploadedPart } from '../../s3/object-store.ts';
+import { belongingsOf, noteOffer } from '../belongings.ts';
+import { type CopyContext, type CopyState, countDownload } from '../copy-context.ts';
+import { multipartEtag } from '../digest.ts';
 import {
   headIfThere,
   lookOnceMore,
   outcomeOfExisting,
   resolveExisting,
-} from './existing-object.ts';
-import { insist } from './insist.ts';
+} from '../existing-object.ts';
+import { insist } from '../insist.ts';
+import type { Proof } from '../object-proof.ts';
+import { withdraw } from '../remove-own.ts';
+import { at, exhausted, failedAttempt, TransferError } from '../transfer-error.ts';
+import { abortUpload } from './abort-upload.ts';
+import { type BegunUpload, beginUpload, warnOfNoProof } from './begin-upload.ts';
 import { findLeftUploads, type LeftUpload, type LeftUploads } from './left-upload.ts';
-import type { Proof } from './object-proof.ts';
 import { type PartRange, planParts, planPartsOf } from './part-plan.ts';
 import {
   type CopiedParts,
@@ -32,9 +34,7 @@ import {
   proofOfWhole,
   requireProofOfParts,
 } from './proof-of-parts.ts';
-import { withdraw } from './remove-own.ts';
 import { keepsParts, layoutOf, type SourceLayout } from './source-layout.ts';
-import { at, exhausted, failedAttempt, TransferError } from './transfer-error.ts';
 
 /** @throws TransferError, RunEnding */
 export async function copyInParts(

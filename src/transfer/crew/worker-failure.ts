@@ -1,7 +1,7 @@
 /**
  * Errors that stop a run, as plain data on their way between threads.
  */
-import { MigrateError, messageOf } from '../errors.ts';
+import { MigrateError, messageOf } from '../../errors.ts';
 
 /** An error that stops the run, on its way between threads. */
 export interface Failure {

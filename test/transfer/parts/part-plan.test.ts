@@ -8,7 +8,7 @@ import {
   type PartRange,
   planParts,
   planPartsOf,
-} from '../../src/transfer/part-plan.ts';
+} from '../../../src/transfer/parts/part-plan.ts';
 
 const MIB = 1024 ** 2;
 const GIB = 1024 ** 3;

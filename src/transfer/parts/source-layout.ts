@@ -6,12 +6,12 @@
  * them leaves it to a guess, which the ETag that comes of it confirms or not.
  */
 import pLimit from 'p-limit';
-import type { ObjectKey } from '../object-key.ts';
-import type { ObjectHead } from '../s3/object-store.ts';
-import type { CopyContext, CopyState } from './copy-context.ts';
-import { insist } from './insist.ts';
+import type { ObjectKey } from '../../object-key.ts';
+import type { ObjectHead } from '../../s3/object-store.ts';
+import type { CopyContext, CopyState } from '../copy-context.ts';
+import { insist } from '../insist.ts';
+import { ofThatVersion } from '../source-range.ts';
 import { MAX_PART_BYTES, MAX_PARTS, MIN_KEPT_PART_BYTES } from './part-plan.ts';
-import { ofThatVersion } from './source-range.ts';
 
 export type SourceLayout =
   /** As the source tells it; an ETag that comes out otherwise is not of the same bytes. */

@@ -4,11 +4,11 @@
  */
 import { hash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { keyFromText, type ObjectKey } from '../../src/object-key.ts';
-import type { CopyContext } from '../../src/transfer/copy-context.ts';
-import { DEFAULT_POLICY } from '../../src/transfer/copy-policy.ts';
-import type { FaultScript, SeenRequest } from '../support/fault-script.ts';
-import { startTwoServers, type TwoServers } from './two-servers.ts';
+import { keyFromText, type ObjectKey } from '../../../src/object-key.ts';
+import type { CopyContext } from '../../../src/transfer/copy-context.ts';
+import { DEFAULT_POLICY } from '../../../src/transfer/copy-policy.ts';
+import type { FaultScript, SeenRequest } from '../../support/fault-script.ts';
+import { startTwoServers, type TwoServers } from '../two-servers.ts';
 
 const MIB = 1024 ** 2;
 const film = keyFromText('2019/film.mp4');

@@ -5,7 +5,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
-import { newPulse, PulseWatch } from '../../src/transfer/pulse.ts';
+import { newPulse, PulseWatch } from '../../../src/transfer/crew/pulse.ts';
 
 const PROGRAM = join(import.meta.dirname, 'stuck-worker.js');
 

@@ -2,10 +2,10 @@
  * Aborts an upload that shall not become an object.
  */
 
-import { waitBeforeRetry } from '../load/retry.ts';
-import type { ObjectKey } from '../object-key.ts';
-import { StoreError } from '../s3/object-store.ts';
-import type { CopyContext } from './copy-context.ts';
+import { waitBeforeRetry } from '../../load/retry.ts';
+import type { ObjectKey } from '../../object-key.ts';
+import { StoreError } from '../../s3/object-store.ts';
+import type { CopyContext } from '../copy-context.ts';
 
 /** An upload at the destination, with its number in the journal. */
 export interface OwnUpload {
