@@ -8,6 +8,7 @@ import { MigrateError } from '../errors.ts';
 import { displayText } from '../object-key.ts';
 import { type Endpoint, TIME_LIMITS, type TimeLimits } from '../wire/connection.ts';
 import type { Credentials } from '../wire/signature.ts';
+import { speaksTls } from '../wire/speaks-tls.ts';
 import {
   type BucketCredentials,
   credentialsToCheck,
@@ -60,10 +61,8 @@ export interface Opening {
 }
 
 const DEFAULT_REGION = 'us-east-1';
-/** For a store that is there and refuses to serve (503, 429): it was just started, or has too much to do. */
+/** For a store that is there and does not serve (503, 429, connections that break): just started, or too much to do. */
 const PATIENCE_MS = 30_000;
-/** For one that breaks connections. That is also what one does that is spoken to by http where it wants https. */
-const PATIENCE_WITH_BREAKS_MS = 4_000;
 /** Between two attempts: at first, doubling, and at most. */
 const FIRST_WAIT_MS = 250;
 const LONGEST_WAIT_MS = 5_000;
@@ -140,7 +139,7 @@ async function answeringRegion(
     const leave = (): void => asking.close();
     signal?.addEventListener('abort', leave);
     try {
-      await headPatiently(asking, address.side, opening);
+      await headPatiently(asking, address, opening);
       return region;
     } catch (error) {
       signal?.throwIfAborted();
@@ -159,7 +158,7 @@ async function answeringRegion(
 
 async function headPatiently(
   store: ObjectStore,
-  side: string,
+  { side, endpoint }: BucketAddress,
   { signal, onWait, patienceMs = PATIENCE_MS }: Opening,
 ): Promise<void> {
   const begunAt = performance.now();
@@ -169,15 +168,18 @@ async function headPatiently(
       return;
     } catch (error) {
       signal?.throwIfAborted();
-      if (!(error instanceof StoreError)) throw error;
-      const patience = Math.min(patienceMs, patienceWith(error));
+      if (!(error instanceof StoreError) || !isPassing(error)) throw error;
+      if (error.code === 'closed' && attempt === 1 && endpoint.tls === undefined) {
+        if (await speaksTls(endpoint)) throw error;
+        signal?.throwIfAborted();
+      }
+      const patience = Math.min(patienceMs, PATIENCE_MS);
       const waitMs = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** (attempt - 1));
       if (performance.now() - begunAt + waitMs > patience) throw error;
-      if (attempt === TELLING_ATTEMPT && isBusy(error)) {
+      if (attempt === TELLING_ATTEMPT) {
         const seconds = Math.round(patience / 1_000);
-        const answer = `status ${error.status}: ${displayText(error.code)}`;
         onWait?.(
-          `the ${side} does not serve requests at present (${answer}): trying for ${seconds} s before giving up`,
+          `the ${side} does not serve requests at present (${troubleOf(error)}): trying for ${seconds} s before giving up`,
         );
       }
       await delay(waitMs, undefined, { signal }).catch(() => signal?.throwIfAborted());
@@ -185,14 +187,13 @@ async function headPatiently(
   }
 }
 
-function isBusy({ kind }: StoreError): boolean {
-  return kind === 'throttled' || kind === 'unavailable';
+/** Not a connection that cannot be made: at a start that is mostly a flag. */
+function isPassing({ kind, code }: StoreError): boolean {
+  return kind === 'throttled' || kind === 'unavailable' || code === 'closed';
 }
 
-/** How long it may go on like this, in ms; 0 when there is no hope. */
-function patienceWith(error: StoreError): number {
-  if (isBusy(error)) return PATIENCE_MS;
-  return error.code === 'closed' ? PATIENCE_WITH_BREAKS_MS : 0;
+function troubleOf({ status, code, message }: StoreError): string {
+  return displayText(status === 0 ? message : `status ${status}: ${code}`);
 }
 
 function explained(error: unknown, address: BucketAddress, name: string): unknown {

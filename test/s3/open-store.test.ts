@@ -6,7 +6,12 @@ import { createServer } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MigrateError } from '../../src/errors.ts';
-import { type BucketAddress, openBucket, openBuckets } from '../../src/s3/open-store.ts';
+import {
+  type BucketAddress,
+  type Opening,
+  openBucket,
+  openBuckets,
+} from '../../src/s3/open-store.ts';
 import type { S3Server } from '../../src/s3-server/server.ts';
 import { faults } from '../support/fault-script.ts';
 import { addressOf, CREDENTIALS, startServer, TLS } from './embedded.ts';
@@ -19,8 +24,11 @@ beforeEach(async () => {
 });
 afterEach(() => server.close());
 
-async function failure(changes: Partial<BucketAddress> = {}): Promise<MigrateError> {
-  const error = await openBucket({ ...address, ...changes }).then(
+async function failure(
+  changes: Partial<BucketAddress> = {},
+  opening: Opening = {},
+): Promise<MigrateError> {
+  const error = await openBucket({ ...address, ...changes }, opening).then(
     () => expect.unreachable('the bucket was opened'),
     (thrown: unknown) => thrown,
   );
@@ -91,7 +99,7 @@ describe('the connection', () => {
 
   it('ends before an answer', async () => {
     faults(server).on('HEAD').disconnect();
-    const { message, hint } = await failure();
+    const { message, hint } = await failure({}, { patienceMs: 300 });
     expect(message).toMatch(/the connection was broken \(ECONNRESET\) before an answer/);
     expect(hint).toMatch(/is an S3 service listening there/);
   });
