@@ -2,7 +2,6 @@
  * A store that lists what no store should: answers without end, documents that are meant to hurt whoever parses them,
  * keys that lead elsewhere. `list` ends with one clear error, soon, and leaves no list; or with sound lists.
  */
-
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -36,14 +35,17 @@ async function list(page: Page): Promise<Ended & { requests: number; folder: str
     return rm(root, { recursive: true });
   });
   const folder = join(root, 'lists');
-  const ended = await runProgram([
-    'list',
-    `--url=http://127.0.0.1:${port}`,
-    '--bucket=photos',
-    '--key=user',
-    '--secret=list-s3cret',
-    folder,
-  ]);
+  const ended = await runProgram(
+    [
+      'list',
+      `--url=http://127.0.0.1:${port}`,
+      '--bucket=photos',
+      '--key=user',
+      '--secret=list-s3cret',
+      folder,
+    ],
+    { env: { NODE_OPTIONS: '--max-old-space-size=256' } },
+  );
   return { ...ended, requests, folder };
 }
 
@@ -98,6 +100,13 @@ describe('a listing that is an attack', () => {
     ['a billion laughs', () => BILLION_LAUGHS, /has a document type/],
     ['an external entity', () => EXTERNAL, /has a document type/],
     ['deep nesting', () => listing('<a>'.repeat(1_000_000)), /cannot be listed/],
+    ['elements that nobody closes', () => '<a>'.repeat(200_000), /cannot be listed/],
+    ['a million opening brackets', () => '<'.repeat(1_000_000), /cannot be listed/],
+    [
+      'a cut answer without a token',
+      () => listing('').replace('false', 'true'),
+      /cut but has no continuation token/,
+    ],
     ['no XML', () => 'x'.repeat(100_000), /cannot be listed/],
   ])('%s: one error, and no list', async (_, page, said) => {
     const { exitCode, stdout, stderr, folder } = await list(page);

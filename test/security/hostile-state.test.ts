@@ -30,6 +30,9 @@ const CHANGES: Readonly<Record<string, Change>> = {
   'a text': () => '"x"',
   '__proto__ alone': () => '{"__proto__": {"format": 1, "state": "complete"}}',
   'deep nesting': () => '['.repeat(1_000_000),
+  'deep nesting that ends': () => `{"a": ${'['.repeat(50_000)}${']'.repeat(50_000)}}`,
+  'an identity and a checkpoint that are made up': () =>
+    '{"state": "complete", "identity": {"__proto__": "x"}, "checkpoint": {"log": 1e308}}',
   'a huge format': field('format', '1e308'),
   'a format that is text': field('format', '"1"'),
   'a state of its own': field('state', '"\\u001b[31m"'),

@@ -5,7 +5,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { lstat, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { chmod, lstat, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type Migration, photo, prepareMigration } from '../cli/migration.ts';
@@ -13,16 +13,21 @@ import { type Ended, runProgram } from '../support/run-s3migrate.ts';
 
 const PRECIOUS = 'precious\n'.repeat(100);
 
+async function givenPrecious(path: string): Promise<void> {
+  await writeFile(path, PRECIOUS);
+  await chmod(path, 0o644);
+}
+
 /** Plants each kind of thing at a path, and tells where a link leads. */
 const KINDS: Readonly<Record<string, (path: string, target: string) => Promise<unknown> | void>> = {
   'a link to a file': async (path, target) => {
-    await writeFile(target, PRECIOUS);
+    await givenPrecious(target);
     await symlink(target, path);
   },
   'a link to nothing': (path, target) => symlink(target, path),
   'a link to a folder': async (path, target) => {
     await mkdir(target);
-    await writeFile(join(target, 'file'), PRECIOUS);
+    await givenPrecious(join(target, 'file'));
     await symlink(target, path);
   },
   'a FIFO': (path) => void execFileSync('mkfifo', [path]),
@@ -31,7 +36,8 @@ const KINDS: Readonly<Record<string, (path: string, target: string) => Promise<u
 
 type Command = (migration: Migration) => Promise<Ended>;
 
-const migrate: Command = (migration) => migration.run({ 'multipart-threshold': '16MiB' });
+const IN_PARTS = { 'multipart-threshold': '16MiB' };
+const migrate: Command = (migration) => migration.run(IN_PARTS);
 const verify: Command = (migration) =>
   runProgram(['verify', ...migration.args({ 'src-folder': undefined, 'dest-folder': undefined })]);
 
@@ -42,6 +48,7 @@ const PLACES: readonly [path: string, command: Command][] = [
     'migrate.run.json',
     'migrate.run.json.part',
     'migrate.uploads',
+    'migrate.uploads.part',
     'migrate.lock',
     'migrate.lock.0123456789abcdef',
     'migrate.lock.0123456789abcdef.part',
@@ -63,8 +70,7 @@ const PLACES: readonly [path: string, command: Command][] = [
 describe.each(Object.entries(KINDS))('%s', (_, plant) => {
   test.each(PLACES)('in the place of %s leads nowhere', async (path, command) => {
     const migration = await prepareMigration();
-    await migration.givenPhotos(2);
-    migration.source.script.on('GetObject', photo(0)).status(403, { code: 'InvalidObjectState' });
+    await givenAllKinds(migration);
     const place = migration.path('logs', path);
     const target = migration.path('target');
     await mkdir(join(place, '..'), { recursive: true });
@@ -101,6 +107,15 @@ describe.each(Object.entries(KINDS))('%s', (_, plant) => {
   });
 });
 
+/** What makes a run write all of its files: an object, one in parts, one that fails. */
+async function givenAllKinds(migration: Migration): Promise<void> {
+  const { source } = migration;
+  source.put('large', Buffer.alloc(17 * 1024 ** 2));
+  await migration.givenPhotos(2);
+  await migration.listKeys();
+  source.script.on('GetObject', photo(0)).status(403, { code: 'InvalidObjectState' });
+}
+
 /** Whatever it was before: a precious file, a folder with one, or nothing. */
 async function expectUntouched(target: string): Promise<void> {
   if (!existsSync(target)) return;
@@ -108,14 +123,15 @@ async function expectUntouched(target: string): Promise<void> {
   if (isFolder) expect(await readdir(target)).toEqual(['file']);
   const file = isFolder ? join(target, 'file') : target;
   expect(await readFile(file, 'latin1')).toBe(PRECIOUS);
+  // As it was made, and not as private as a log.
+  expect((await lstat(file)).mode & 0o044).toBe(0o044);
 }
 
 test('all that a run writes is its owner’s alone, whatever the umask', async () => {
   const migration = await prepareMigration();
-  await migration.givenPhotos(3);
-  migration.source.script.on('GetObject', photo(0)).status(403, { code: 'InvalidObjectState' });
+  await givenAllKinds(migration);
   const openly = ['sh', '-c', 'umask 0; exec "$0" "$@"'];
-  const { exitCode } = await migration.run({}, { under: openly });
+  const { exitCode } = await migration.run(IN_PARTS, { under: openly });
   expect(exitCode).toBe(1);
   await runProgram(
     ['verify', ...migration.args({ 'src-folder': undefined, 'dest-folder': undefined })],
