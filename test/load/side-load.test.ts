@@ -115,7 +115,7 @@ function sum(list: readonly number[], from: number, to: number): number {
 describe('a store that allows so many requests a second', () => {
   it('is used to 90 % of them or more once that has settled, and has to refuse less than 2 %', async () => {
     const limits = fc.record({
-      rate: fc.integer({ min: 50, max: 400 }),
+      rate: fc.integer({ min: 15, max: 400 }),
       burst: fc.constantFrom(0.05, 0.2, 1),
       latencyMs: fc.constantFrom(2, 20, 60),
     });
