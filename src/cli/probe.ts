@@ -26,7 +26,7 @@ import {
   usageError,
 } from './options.ts';
 import { exitCodeOf, watchSignals } from './signals.ts';
-import { tellWaiting } from './waiting.ts';
+import { PATIENCE_OF_A_PERSON_MS, tellWaiting } from './waiting.ts';
 
 /** A bucket to be probed. */
 interface Asked {
@@ -118,7 +118,11 @@ function bucketsAsked(raw: RawOptions): Asked[] {
 async function openAll(asked: readonly Asked[], signal: AbortSignal): Promise<ObjectStore[]> {
   const opened = await Promise.allSettled(
     asked.map(async ({ address }) => {
-      const { store } = await openBucket(address, { signal, onWait: tellWaiting });
+      const { store } = await openBucket(address, {
+        signal,
+        onWait: tellWaiting,
+        patienceMs: PATIENCE_OF_A_PERSON_MS,
+      });
       return store;
     }),
   );
