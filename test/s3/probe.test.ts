@@ -465,6 +465,37 @@ describe('a store that does not let it', () => {
   });
 });
 
+describe('removes nothing that is not below its own name', () => {
+  const THEIRS = ['photos/a.jpg', 'byte\xff', 'control\x01\t\n\r\x1f\x7f.'];
+  beforeEach(() => {
+    for (const key of THEIRS) {
+      server.bucket(BUCKET).put(key as ObjectKey, { body: Buffer.from('of a client') });
+    }
+  });
+
+  it('also when the store lists all of the bucket, whatever is asked for', async () => {
+    server
+      .bucket(BUCKET)
+      .createUpload('films/b.mov' as ObjectKey, { headers: {}, tags: new Map() });
+    server.interceptWith(({ request }, proceed) => {
+      const query = new Map(request.query);
+      query.delete('prefix');
+      return proceed({ request: { ...request, query } });
+    });
+    expect(await probe({ abandoned: `${DEFAULT_PROBE_PREFIX}0123` as ObjectKey })).toMatchObject({
+      putCondition: { kind: 'honoured', status: 412 },
+    });
+    expect(remains()).toEqual([...THEIRS.toSorted(), 'upload of films/b.mov']);
+  });
+
+  it('also when somebody has put a key there that is like its name, and is none', async () => {
+    const near = `${DEFAULT_PROBE_PREFIX}${RANDOM}` as ObjectKey;
+    server.bucket(BUCKET).put(near, { body: Buffer.from('of a client') });
+    await probe({ abandoned: `${DEFAULT_PROBE_PREFIX}0123` as ObjectKey });
+    expect(remains()).toEqual(expect.arrayContaining(THEIRS));
+  });
+});
+
 it('removes also what was written though the answer was lost', async () => {
   script.on('PutObject', `${BASE}race`).loseAnswer();
   script.on('CreateMultipartUpload', `${BASE}assembled`).loseAnswer();

@@ -166,12 +166,7 @@ export class ProbeSite {
 
   /** What a listing shows below the base; none where the store cannot be listed. */
   async listedKeys(): Promise<ObjectKey[]> {
-    const answer = await this.#listing([['list-type', '2']]);
-    const encoded = /<EncodingType>url<\/EncodingType>/.test(answer);
-    return innerXml(answer, 'Contents').map((xml) => {
-      const key = elementText(xml, 'Key') ?? '';
-      return encoded ? percentDecode(key) : keyFromText(key);
-    });
+    return (await this.#listed('Contents', ['list-type', '2'])).map(({ key }) => key);
   }
 
   /** Looks whether there is such an object, to be removed with all that was written. */
@@ -235,13 +230,23 @@ export class ProbeSite {
   }
 
   async #listedUploads(): Promise<ProbeUpload[]> {
-    const answer = await this.#listing([['uploads', '']]);
+    const listed = await this.#listed('Upload', ['uploads', '']);
+    return listed.map(({ key, xml }) => ({ key, uploadId: elementText(xml, 'UploadId') ?? '' }));
+  }
+
+  /** What is below the base, whatever the store makes of the prefix: what is listed is removed. */
+  async #listed(
+    element: 'Contents' | 'Upload',
+    query: readonly [string, string],
+  ): Promise<{ key: ObjectKey; xml: string }[]> {
+    const answer = await this.#listing([query]);
     const encoded = /<EncodingType>url<\/EncodingType>/.test(answer);
-    return innerXml(answer, 'Upload').map((xml) => {
-      const key = elementText(xml, 'Key') ?? '';
-      const uploadId = elementText(xml, 'UploadId') ?? '';
-      return { key: encoded ? percentDecode(key) : keyFromText(key), uploadId };
-    });
+    return innerXml(answer, element)
+      .map((xml) => {
+        const key = elementText(xml, 'Key') ?? '';
+        return { key: encoded ? percentDecode(key) : keyFromText(key), xml };
+      })
+      .filter(({ key }) => key.startsWith(this.base));
   }
 
   async #listing(query: readonly (readonly [string, string])[]): Promise<string> {

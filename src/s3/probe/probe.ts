@@ -87,7 +87,9 @@ async function removeAbandoned(
   // The keys with a slash before them too.
   const rooted = new ProbeSite(store, { base: `/${begin}` as ObjectKey, signal });
   const bases = new Set(
-    (await site.listedKeys()).map((key) => key.slice(0, key.indexOf('/', begin.length) + 1)),
+    (await site.listedKeys())
+      .filter((key) => key.includes('/', begin.length))
+      .map((key) => key.slice(0, key.indexOf('/', begin.length) + 1)),
   );
   await Promise.all(
     [...bases].flatMap((base) => keysHardToList(base as ObjectKey)).map((key) => site.find(key)),
