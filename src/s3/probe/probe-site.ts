@@ -308,31 +308,40 @@ export class ProbeSite {
   }
 
   async #sendPatiently(request: StoreRequest, signal?: AbortSignal): Promise<StoreAnswer> {
-    /** The last one after which it was sent again though it may have been carried out. */
+    /** What it was sent again after, though it may have been carried out. */
     let unclear: StoreError | undefined;
     for (let attempt = 1; ; attempt++) {
       const isLast = attempt === ATTEMPTS;
-      try {
-        const answer = await this.#inTurn(() => this.#store.send(request));
+      const end = await this.#sendOnce(request);
+      if (end instanceof StoreError) {
+        const isClear = !end.mayHaveLanded || isSafe(request);
+        if (isLast || !(isClear || end.stale)) throw this.#troubled(end);
+        if (!isClear) unclear = end;
+        if (end.stale) continue;
+      } else if (unclear !== undefined && CONFLICT.has(end.status)) {
         // It is refused for what it may have done itself.
-        if (unclear !== undefined && CONFLICT.has(answer.status)) throw unclear;
-        if (isLast || !TOO_MUCH.has(answer.status)) {
-          if (isFault(answer)) this.#onTrouble();
-          return answer;
-        }
-      } catch (error) {
-        if (!(error instanceof StoreError) || !BROKEN.has(error.code)) throw error;
-        const isClear = !error.mayHaveLanded || isSafe(request);
-        if (isLast || error === unclear || !(isClear || error.stale)) {
-          this.#onTrouble();
-          throw error;
-        }
-        if (!isClear) unclear = error;
-        if (error.stale) continue;
+        throw this.#troubled(unclear);
+      } else if (isLast || !TOO_MUCH.has(end.status)) {
+        return isFault(end) ? this.#troubled(end) : end;
       }
       await sleep(BETWEEN_ATTEMPTS_MS * 2 ** attempt);
       signal?.throwIfAborted();
     }
+  }
+
+  /** @returns what broke the connection, where there is no answer */
+  async #sendOnce(request: StoreRequest): Promise<StoreAnswer | StoreError> {
+    try {
+      return await this.#inTurn(() => this.#store.send(request));
+    } catch (error) {
+      if (error instanceof StoreError && BROKEN.has(error.code)) return error;
+      throw error;
+    }
+  }
+
+  #troubled<End>(end: End): End {
+    this.#onTrouble();
+    return end;
   }
 
   async #inTurn(send: () => Promise<StoreAnswer>): Promise<StoreAnswer> {
