@@ -8,7 +8,7 @@ import type { Outage, Side } from '../domain.ts';
 import { MigrateError } from '../errors.ts';
 import type { ObjectKey } from '../object-key.ts';
 import { StoreError } from '../s3/object-store.ts';
-import { isStoreTrouble } from './retry.ts';
+import { type FailedAttempt, isStoreTrouble } from './retry.ts';
 
 export interface AvailabilityOptions {
   readonly side: Side;
@@ -27,14 +27,6 @@ export interface Asking {
   /** Asks the store for its bucket. */
   readonly ask: () => Promise<void>;
   readonly sleep: (ms: number) => Promise<void>;
-}
-
-/** An object that has used up its attempts, or one exchange of it. */
-export interface FailedObject {
-  readonly key: ObjectKey;
-  readonly error: StoreError;
-  /** Of this object: they are no sign that others fare the same. */
-  readonly attempts: number;
 }
 
 interface Troubled {
@@ -127,10 +119,13 @@ export class Availability {
    *
    * @throws MigrateError when it stays down for longer than it may; what `sleep` throws when the run ends
    */
-  async outlast({ key, error, attempts }: FailedObject, { ask, sleep }: Asking): Promise<boolean> {
+  async outlast(
+    { key, error, attempt }: Omit<FailedAttempt, 'side'>,
+    { ask, sleep }: Asking,
+  ): Promise<boolean> {
     if (!isStoreTrouble(error)) return false;
     if (this.#hasLivedThroughOutage(key)) return true;
-    if (!this.isDown && this.#hasTakenOthers(key)) return this.#excuse(key, error, attempts);
+    if (!this.isDown && this.#hasTakenOthers(key)) return this.#excuse(key, error, attempt);
     let wasGone = false;
     while (this.#downSince !== undefined) {
       const isThere = await this.#isThere(ask);
@@ -186,19 +181,20 @@ export class Availability {
   }
 
   /** Whether its refusals are no sign of anything about this object; once for each. */
-  #excuse(key: ObjectKey, error: StoreError, attempts: number): boolean {
+  #excuse(key: ObjectKey, error: StoreError, attempt: number): boolean {
     const troubled = this.#troubled.get(key);
     if (troubled === undefined || troubled.excused) return false;
-    if (!this.#isCommon(error, attempts)) return false;
+    if (!this.#isCommon(error, attempt)) return false;
     troubled.excused = true;
     return true;
   }
 
   /** Whether many others are refused, too. */
-  #isCommon({ kind }: StoreError, attempts: number): boolean {
+  #isCommon({ kind }: StoreError, attempt: number): boolean {
     if (kind !== 'throttled') return false;
     const { taken, refused } = this.#recent;
-    const ofOthers = refused - attempts;
+    // Its own are no sign that others fare the same.
+    const ofOthers = refused - attempt;
     return ofOthers > COMMON_SHARE * (taken + refused);
   }
 

@@ -61,11 +61,12 @@ export class BothSides {
    * Asked before another attempt, and when there is none left (`isLast`): whether the store is to blame, so that
    * attempts begin to count anew. Waits for one that is down; see {@link SideLoad.outlast}.
    */
-  async outlast({ key, side, error, attempt }: FailedAttempt, isLast: boolean): Promise<boolean> {
+  async outlast(failed: FailedAttempt, isLast: boolean): Promise<boolean> {
+    const { side } = failed;
     const load = this.#loads[side];
     if (!isLast && !load.isDown) return false;
     const ask = (): Promise<void> => this[side].headBucket();
-    return load.outlast({ key, error, attempts: attempt }, { ask, sleep: this.#retry.sleep });
+    return load.outlast(failed, { ask, sleep: this.#retry.sleep });
   }
 
   /** The object has come to its end, or its copy begins anew some other time. */

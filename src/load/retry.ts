@@ -7,7 +7,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Side } from '../domain.ts';
 import type { ObjectKey } from '../object-key.ts';
-import type { StoreError, StoreErrorKind } from '../s3/object-store.ts';
+import { StoreError, type StoreErrorKind } from '../s3/object-store.ts';
 
 export interface RetryPolicy {
   /** Attempts an object, a part or a small request may take; at least 1. */
@@ -121,6 +121,24 @@ export async function waitForRetry(
   counters.retries++;
   await retry.sleep(wait);
   return attempt;
+}
+
+/**
+ * Tries an exchange again for as long as its failure may pass, and no longer than its attempts: an outage is not waited for.
+ *
+ * @throws StoreError, the last one; RunEnding
+ */
+export async function retrying<T>(exchange: () => Promise<T>, retry: RetryPolicy): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await exchange();
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      const wait = waitBeforeRetry(error, attempt, retry);
+      if (wait === undefined) throw error;
+      await retry.sleep(wait);
+    }
+  }
 }
 
 /** The run comes to its end, and an object has had its last attempt in it: the next run begins it anew. */

@@ -8,15 +8,10 @@
 import type { SideState } from '../domain.ts';
 import type { ObjectKey } from '../object-key.ts';
 import type { StoreError } from '../s3/object-store.ts';
-import {
-  type Asking,
-  Availability,
-  type AvailabilityOptions,
-  type FailedObject,
-} from './availability.ts';
+import { type Asking, Availability, type AvailabilityOptions } from './availability.ts';
 import { Level, type LevelLimits } from './level.ts';
 import { Pace } from './pace.ts';
-import { isTooLate } from './retry.ts';
+import { type FailedAttempt, isTooLate } from './retry.ts';
 
 /** `least` and `most`: exchanges under way at once; {@link SideLoad.places} stays between them. */
 export interface SideLoadOptions extends LevelLimits, Omit<AvailabilityOptions, 'onUp'> {
@@ -132,7 +127,7 @@ export class SideLoad {
   }
 
   /** See {@link Availability.outlast}. */
-  outlast(failed: FailedObject, asking: Asking): Promise<boolean> {
+  outlast(failed: Omit<FailedAttempt, 'side'>, asking: Asking): Promise<boolean> {
     return this.#availability.outlast(failed, asking);
   }
 

@@ -6,7 +6,7 @@
  * has been read yet, until something is, some more are denied, or nothing happens for a moment.
  */
 import type { MigrateError } from '../errors.ts';
-import { type RetryPolicy, waitBeforeRetry } from '../load/retry.ts';
+import { type RetryPolicy, retrying } from '../load/retry.ts';
 import { StoreError } from '../s3/object-store.ts';
 import { denied, expired, revoked, type WatchedSide } from '../s3/refused-side.ts';
 import { sideRefusal } from '../s3/side-refusals.ts';
@@ -98,24 +98,18 @@ export class SideWatch {
 
   /** @returns the bucket's refusal, or what it fails with again and again; undefined when it answers */
   #ask(): Promise<StoreError | undefined> {
-    const asking = this.#headBucket().finally(() => {
-      if (this.#asking === asking) this.#asking = undefined;
-    });
+    const asking = retrying(() => this.#side.headBucket(), this.#retry)
+      .then(
+        () => undefined,
+        (error: unknown) => {
+          if (error instanceof StoreError) return error;
+          throw error;
+        },
+      )
+      .finally(() => {
+        if (this.#asking === asking) this.#asking = undefined;
+      });
     this.#asking = asking;
     return asking;
-  }
-
-  async #headBucket(): Promise<StoreError | undefined> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        await this.#side.headBucket();
-        return undefined;
-      } catch (error) {
-        if (!(error instanceof StoreError)) throw error;
-        const wait = waitBeforeRetry(error, attempt, this.#retry);
-        if (wait === undefined) return error;
-        await this.#retry.sleep(wait);
-      }
-    }
   }
 }

@@ -220,7 +220,7 @@ describe('a store in trouble', () => {
     for (const error of [refused, gone, failure('unavailable', 'InternalError', 500)]) {
       answers(load, 100, 1);
       troubled(load, error, KEY, KEY, KEY);
-      expect(await load.outlast({ key: KEY, error, attempts: 3 }, answersBucket)).toBe(false);
+      expect(await load.outlast({ key: KEY, error, attempt: 3 }, answersBucket)).toBe(false);
     }
     load.close();
   });
@@ -232,7 +232,7 @@ describe('a store in trouble', () => {
       troubled(load, refused, OTHER_KEY);
       answers(load, 1, 1);
     }
-    const failed = { key: KEY, error: refused, attempts: 8 };
+    const failed = { key: KEY, error: refused, attempt: 8 };
     expect(await load.outlast(failed, answersBucket)).toBe(true);
     expect(await load.outlast(failed, answersBucket)).toBe(false);
     load.close();
@@ -248,8 +248,8 @@ describe('a store in trouble', () => {
         if (!isUp) throw trouble;
       };
       const waiting = Promise.all([
-        load.outlast({ key: KEY, error: trouble, attempts: 8 }, { ask, sleep }),
-        load.outlast({ key: KEY, error: trouble, attempts: 8 }, { ask, sleep }),
+        load.outlast({ key: KEY, error: trouble, attempt: 8 }, { ask, sleep }),
+        load.outlast({ key: KEY, error: trouble, attempt: 8 }, { ask, sleep }),
       ]);
       await vi.advanceTimersByTimeAsync(600_000);
       expect(load.state.down?.forMs).toBe(600_000);
@@ -265,13 +265,11 @@ describe('a store in trouble', () => {
     const load = sideLoad({ maxOutageMs: 60_000 });
     troubled(load, refused, KEY, OTHER_KEY);
     await vi.advanceTimersByTimeAsync(10_000);
-    const again = load.outlast({ key: KEY, error: refused, attempts: 8 }, answersBucket);
+    const again = load.outlast({ key: KEY, error: refused, attempt: 8 }, answersBucket);
     await vi.advanceTimersByTimeAsync(2_000);
     expect(await again).toBe(true);
     await vi.advanceTimersByTimeAsync(60_000);
-    expect(await load.outlast({ key: KEY, error: refused, attempts: 8 }, answersBucket)).toBe(
-      false,
-    );
+    expect(await load.outlast({ key: KEY, error: refused, attempt: 8 }, answersBucket)).toBe(false);
     load.close();
   });
 
@@ -279,7 +277,7 @@ describe('a store in trouble', () => {
     const load = sideLoad({ maxOutageMs: 60_000 });
     troubled(load, gone, KEY);
     const stopped = expect(
-      load.outlast({ key: KEY, error: gone, attempts: 8 }, isGone),
+      load.outlast({ key: KEY, error: gone, attempt: 8 }, isGone),
     ).rejects.toMatchObject({
       name: 'MigrateError',
       exitCode: 3,
@@ -305,7 +303,7 @@ describe('a store in trouble', () => {
 
   it('that was gone since a key began to fail is to blame for all that it has spent, once for each time', async () => {
     const load = sideLoad();
-    const failed = { key: KEY, error: refused, attempts: 8 };
+    const failed = { key: KEY, error: refused, attempt: 8 };
     for (let outage = 0; outage < 2; outage++) {
       const otherKey = keyFromText(`in outage ${outage}`);
       troubled(load, refused, KEY, otherKey);
@@ -330,7 +328,7 @@ describe('a store in trouble', () => {
       troubled(load, error, KEY, OTHER_KEY);
       await vi.advanceTimersByTimeAsync(10_000);
       for (const key of [KEY, OTHER_KEY, KEY]) {
-        expect(await load.outlast({ key, error, attempts: 8 }, answersBucket)).toBe(false);
+        expect(await load.outlast({ key, error, attempt: 8 }, answersBucket)).toBe(false);
         troubled(load, error, key);
       }
     }
@@ -341,9 +339,7 @@ describe('a store in trouble', () => {
     const load = sideLoad({ othersWait: () => false });
     troubled(load, refused, KEY, OTHER_KEY);
     await vi.advanceTimersByTimeAsync(10_000);
-    expect(await load.outlast({ key: KEY, error: refused, attempts: 8 }, answersBucket)).toBe(
-      false,
-    );
+    expect(await load.outlast({ key: KEY, error: refused, attempt: 8 }, answersBucket)).toBe(false);
     load.close();
   });
 });

@@ -1,8 +1,7 @@
 /**
  * Aborts an upload that shall not become an object.
  */
-
-import { waitBeforeRetry } from '../../load/retry.ts';
+import { retrying } from '../../load/retry.ts';
 import type { ObjectKey } from '../../object-key.ts';
 import { StoreError } from '../../s3/object-store.ts';
 import type { CopyContext } from '../copy-context.ts';
@@ -27,16 +26,10 @@ export async function abortUpload(
 ): Promise<void> {
   // First: were it aborted in part when the process dies, its other parts must not be gone on with.
   uploads.abandon(number);
-  for (let attempt = 1; ; attempt++) {
-    try {
-      await destination.abortMultipartUpload(key, uploadId);
-      uploads.over(number);
-      return;
-    } catch (error) {
-      if (!(error instanceof StoreError)) throw error;
-      const wait = waitBeforeRetry(error, attempt, retry);
-      if (wait === undefined) return;
-      await retry.sleep(wait);
-    }
+  try {
+    await retrying(() => destination.abortMultipartUpload(key, uploadId), retry);
+    uploads.over(number);
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
   }
 }
