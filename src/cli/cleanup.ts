@@ -19,7 +19,7 @@ import { at, TransferError } from '../transfer/transfer-error.ts';
 import { warnOfInsecure } from './insecure.ts';
 import { bucketAddress, keyFlags, type RawOptions, requireFlags, usageError } from './options.ts';
 import { exitCodeOf, watchSignals } from './signals.ts';
-import { PATIENCE_OF_A_PERSON_MS, tellWaiting } from './waiting.ts';
+import { PATIENCE_OF_A_PERSON_MS, tellingOfWaits } from './waiting.ts';
 
 /** What is to be done with what is found. */
 type Task = 'list' | 'abort' | 'abort-unnamed-too';
@@ -40,11 +40,7 @@ export async function cleanUpUploads(raw: RawOptions): Promise<ExitCode> {
   const interruption = watchSignals();
   const { signal } = interruption;
   try {
-    const { store } = await openBucket(address, {
-      signal,
-      onWait: tellWaiting,
-      patienceMs: PATIENCE_OF_A_PERSON_MS,
-    });
+    const { store } = await openBucket(address, tellingOfWaits(signal, PATIENCE_OF_A_PERSON_MS));
     try {
       const cleanup = new Cleanup({ store, folder, task, signal });
       await cleanup.run();

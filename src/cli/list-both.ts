@@ -16,7 +16,7 @@ import {
   withProgressLine,
   writeLists,
 } from './list.ts';
-import { tellWaiting } from './waiting.ts';
+import { tellingOfWaits } from './waiting.ts';
 
 interface ListBothOptions extends Readonly<Record<Side, BucketAddress>> {
   /** Only keys that begin with it. */
@@ -98,10 +98,7 @@ async function listSide(
   { side, folder, signal, prefix, ...addresses }: ListSideOptions,
   progress: ListingProgress,
 ): Promise<ListSummary> {
-  const { store, settled, keyring } = await openBucket(addresses[side], {
-    signal,
-    onWait: tellWaiting,
-  });
+  const { store, settled, keyring } = await openBucket(addresses[side], tellingOfWaits(signal));
   store.close();
   const task = { bucket: settled, keyring, prefix, folder, csv: false, signal };
   const summary = await writeLists(task, progress).catch((error: unknown) => {

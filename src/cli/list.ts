@@ -16,7 +16,7 @@ import { type ListedObject, listObjects } from '../s3/listing.ts';
 import { type BucketAddress, type OpenBucket, openBucket } from '../s3/open-store.ts';
 import { bucketAddress, keyFlags, type RawOptions, requireFlags, usageError } from './options.ts';
 import { exitCodeOf, watchSignals } from './signals.ts';
-import { tellWaiting } from './waiting.ts';
+import { tellingOfWaits } from './waiting.ts';
 
 /** Redraws of the progress line, in ms. */
 const TELL_EVERY_MS = 250;
@@ -33,7 +33,7 @@ export async function listBucket(folder: string, raw: RawOptions): Promise<ExitC
   const progress = newListingProgress();
   try {
     const { signal } = interruption;
-    const { store, settled, keyring } = await openBucket(address, { signal, onWait: tellWaiting });
+    const { store, settled, keyring } = await openBucket(address, tellingOfWaits(signal));
     store.close();
     const csv = raw['csv'] === true;
     const task = { bucket: settled, keyring, prefix, folder, csv, signal };

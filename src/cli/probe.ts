@@ -2,7 +2,6 @@
  * `s3migrate probe`: what stores do with what a migration relies upon. One bucket, or the sides of a migration
  * as the migration itself is told of them: the source is then only read.
  */
-
 import { randomBytes } from 'node:crypto';
 import { type ExitCode, MigrateError } from '../errors.ts';
 import { displayText } from '../object-key.ts';
@@ -26,7 +25,7 @@ import {
   usageError,
 } from './options.ts';
 import { exitCodeOf, watchSignals } from './signals.ts';
-import { PATIENCE_OF_A_PERSON_MS, tellWaiting } from './waiting.ts';
+import { PATIENCE_OF_A_PERSON_MS, tellingOfWaits } from './waiting.ts';
 
 /** A bucket to be probed. */
 interface Asked {
@@ -118,12 +117,8 @@ function bucketsAsked(raw: RawOptions): Asked[] {
 async function openAll(asked: readonly Asked[], signal: AbortSignal): Promise<ObjectStore[]> {
   const opened = await Promise.allSettled(
     asked.map(async ({ address }) => {
-      const { store } = await openBucket(address, {
-        signal,
-        onWait: tellWaiting,
-        patienceMs: PATIENCE_OF_A_PERSON_MS,
-      });
-      return store;
+      const opening = tellingOfWaits(signal, PATIENCE_OF_A_PERSON_MS);
+      return (await openBucket(address, opening)).store;
     }),
   );
   const stores = opened.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));

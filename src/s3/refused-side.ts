@@ -3,6 +3,7 @@
  */
 import { MigrateError } from '../errors.ts';
 import { displayText } from '../object-key.ts';
+import type { Refusal } from './side-refusals.ts';
 
 /** A side, as it is asked and named. */
 export interface WatchedSide {
@@ -12,13 +13,6 @@ export interface WatchedSide {
   readonly toCheck: string;
   /** Asks for the bucket; rejects with a StoreError when it may not be had. */
   readonly headBucket: () => Promise<void>;
-}
-
-/** What a store has said. */
-export interface Refusal {
-  readonly code: string;
-  readonly status: number;
-  readonly message: string;
 }
 
 /** The first objects of a run, all of them refused. */

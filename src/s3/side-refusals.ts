@@ -4,6 +4,13 @@
  * Whoever meets one asks here what it means; whoever counts them over many objects does too.
  */
 
+/** What a store has said. */
+export interface Refusal {
+  readonly code: string;
+  readonly status: number;
+  readonly message: string;
+}
+
 /** What a refusal says about all requests to its side. */
 export type SideRefusal =
   /** The credentials were good and are no more: every further request with them is refused as well. */
@@ -60,15 +67,7 @@ const FULL: ReadonlySet<string> = new Set([
 const NO_SPACE = /no space left on device|disk quota exceeded|\bE(?:NOSPC|DQUOT)\b/i;
 
 /** @returns undefined for what is about the one request alone */
-export function sideRefusal({
-  code,
-  status,
-  message,
-}: {
-  readonly code: string;
-  readonly status: number;
-  readonly message: string;
-}): SideRefusal | undefined {
+export function sideRefusal({ code, status, message }: Refusal): SideRefusal | undefined {
   if (FULL.has(code) || status === 507 || (status >= 500 && NO_SPACE.test(message))) return 'full';
   if (EXPIRED.has(code)) return 'expired';
   if (OF_THE_OBJECT.has(code)) return undefined;
@@ -79,7 +78,7 @@ export function sideRefusal({
 const REPLACED: ReadonlySet<string> = new Set(['InvalidAccessKeyId', 'SignatureDoesNotMatch']);
 
 /** Whether a refusal may be due to credentials that have been replaced. One without a code may. */
-export function mayBeOutdated(refusal: Parameters<typeof sideRefusal>[0]): boolean {
+export function mayBeOutdated(refusal: Refusal): boolean {
   const { code, status } = refusal;
   if (sideRefusal(refusal) === 'expired' || REPLACED.has(code)) return true;
   return code === `HTTP ${status}` && (status === 400 || status === 401 || status === 403);

@@ -2,7 +2,6 @@
  * A last look at the source, for runs beside live traffic: what a client deletes while it is copied must not
  * be there again at the destination.
  */
-
 import type { Outcome } from '../domain.ts';
 import { displayKey } from '../object-key.ts';
 import type { CopyContext } from './copy-context.ts';

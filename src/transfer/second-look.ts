@@ -4,12 +4,11 @@
  */
 import type { ObjectKey } from '../object-key.ts';
 import { type ObjectHead, StoreError, type StoreErrorKind } from '../s3/object-store.ts';
-import { Passage } from '../wire/passage.ts';
 import type { CopyContext } from './copy-context.ts';
 import type { ReadDigest } from './copy-through.ts';
 import { base64ToHex, RunningDigest } from './digest.ts';
 import type { PartRange } from './parts/part-plan.ts';
-import { readRange } from './source-range.ts';
+import { digestRange } from './source-range.ts';
 import { at, changed, TransferError } from './transfer-error.ts';
 
 /** Of a source that does not answer such a question, however often it is asked. */
@@ -58,25 +57,13 @@ export async function confirmBytes(
   const running = new RunningDigest('md5');
   for (const range of ranges) {
     try {
-      await readRange({ key, range, version: object }, source, () => hashed(range, running));
+      await digestRange({ key, range, version: object }, source, running);
     } catch (error) {
       if (error instanceof TransferError && givesNoRanges(error)) return true;
       throw error;
     }
   }
   return base64ToHex(running.take().base64) === read.md5;
-}
-
-function hashed({ first, last }: PartRange, running: RunningDigest): Passage {
-  const passage = new Passage(last - first + 1, () => {});
-  passage.connectWriter({
-    write: (piece) => {
-      running.update(piece);
-      return true;
-    },
-    fail: () => {},
-  });
-  return passage;
 }
 
 function tellsNoLength({ kind, code }: TransferError): boolean {

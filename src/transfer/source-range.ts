@@ -4,6 +4,8 @@
 import type { ObjectVersion } from '../domain.ts';
 import type { ObjectKey } from '../object-key.ts';
 import type { ObjectStore, Receiving } from '../s3/object-store.ts';
+import { Passage } from '../wire/passage.ts';
+import type { RunningDigest } from './digest.ts';
 import type { PartRange } from './parts/part-plan.ts';
 import { at, changed, TransferError } from './transfer-error.ts';
 
@@ -36,6 +38,30 @@ export async function readRange(
     // There is a shorter one now, in a store that ignores If-Match.
     const isBeyond = error instanceof TransferError && error.cause.status === 416;
     throw isBeyond ? new TransferError('source', changed(416)) : error;
+  });
+}
+
+/**
+ * Reads a range only to digest it, and keeps none of it.
+ *
+ * @throws as {@link readRange}; the digest is of no use then
+ */
+export function digestRange(
+  asked: SourceRange,
+  source: ObjectStore,
+  running: RunningDigest,
+): Promise<void> {
+  const { first, last } = asked.range;
+  return readRange(asked, source, () => {
+    const passage = new Passage(last - first + 1, () => {});
+    passage.connectWriter({
+      write: (piece) => {
+        running.update(piece);
+        return true;
+      },
+      fail: () => {},
+    });
+    return passage;
   });
 }
 

@@ -4,7 +4,6 @@
  * It knows neither lists nor logs. What it was copying when it ends without a word has no outcome, and is begun anew
  * by the next run.
  */
-
 import { setMaxListeners } from 'node:events';
 import { isMainThread, type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { type LoadState, newCounters, type Outcome, type Side } from '../../domain.ts';

@@ -11,7 +11,7 @@ import { PASSAGE_BUFFER_BYTES, Passage } from '../../wire/passage.ts';
 import type { CopyContext } from '../copy-context.ts';
 import { base64ToHex, RunningDigest } from '../digest.ts';
 import { insist } from '../insist.ts';
-import { readRange } from '../source-range.ts';
+import { digestRange, readRange } from '../source-range.ts';
 import { at, wrongChecksum, wrongEtag } from '../transfer-error.ts';
 import type { PartJob } from './part-job.ts';
 import { algorithmOf } from './part-proof.ts';
@@ -117,17 +117,7 @@ async function passPart(
 /** Reads the part only to hash it. */
 async function digestOfRange(job: PartJob, source: PartContext['source']): Promise<PartDigest> {
   const running = new RunningDigest(algorithmOf(job.proof));
-  await readRange(job, source, () => {
-    const passage = new Passage(lengthOf(job), () => {});
-    passage.connectWriter({
-      write: (piece) => {
-        running.update(piece);
-        return true;
-      },
-      fail: () => {},
-    });
-    return passage;
-  });
+  await digestRange(job, source, running);
   return running.take();
 }
 
