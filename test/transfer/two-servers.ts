@@ -1,6 +1,7 @@
 /**
  * A source and a destination on embedded servers, and what a copy between them works with.
  */
+import { expect } from 'vitest';
 import { type Counters, newCounters, type Outcome } from '../../src/domain.ts';
 import type { RetryPolicy } from '../../src/load/retry.ts';
 import type { ObjectKey } from '../../src/object-key.ts';
@@ -154,4 +155,14 @@ export function failureLimits({ source, destination }: TwoServers): FailureLimit
     },
     hasWorked: false,
   };
+}
+
+/** How a copy is expected to have failed. */
+export function failureOf(key: ObjectKey, failure: object): object {
+  return { kind: 'failed', key, failure: expect.objectContaining({ at: NOW, ...failure }) };
+}
+
+/** How a copy is expected to have met another client's object. */
+export function otherObjectAt(key: ObjectKey): object {
+  return { kind: 'skipped-upload', key, detail: 'exists-differs' };
 }

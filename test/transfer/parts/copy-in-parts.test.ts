@@ -13,7 +13,13 @@ import { MIN_PART_BYTES } from '../../../src/transfer/parts/part-plan.ts';
 import { TIME_LIMITS } from '../../../src/wire/connection.ts';
 import type { FaultScript, SeenRequest } from '../../support/fault-script.ts';
 import { probedPolicy } from '../sound-store.ts';
-import { NOW, startSide, startTwoServers, type TwoServers } from '../two-servers.ts';
+import {
+  failureOf,
+  otherObjectAt,
+  startSide,
+  startTwoServers,
+  type TwoServers,
+} from '../two-servers.ts';
 
 const film = keyFromText('2019/film.mp4');
 /** Three parts, the last one short. Shared by all tests, and never written to. */
@@ -62,12 +68,8 @@ const copied = (detail = 'crc32-parts') => ({
   etag: shortEtag,
   detail,
 });
-const failed = (failure: object) => ({
-  kind: 'failed',
-  key: film,
-  failure: expect.objectContaining({ at: NOW, ...failure }),
-});
-const exists = { kind: 'skipped-upload', key: film, detail: 'exists-differs' };
+const failed = (failure: object) => failureOf(film, failure);
+const exists = otherObjectAt(film);
 
 describe('a large object', () => {
   it('is copied in parts of one version, each with its digest', async () => {
